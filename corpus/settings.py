@@ -1,0 +1,322 @@
+"""Settings: one frozen dataclass a step. From it come the TOML section, the flags, the help and the fingerprint.
+
+Precedence: flag, then file, then default. A name nobody knows is answered with the nearest one that exists.
+"""
+
+import argparse
+import dataclasses
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_type_hints
+
+from corpus.terminal import UserError
+
+VERSION = "0.1.0"
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+def setting(default, help: str, *, choices: tuple = (), operational: bool = False):
+    """A field of a settings class. `operational`: changes how the work is done, never a byte of the result."""
+    return field(default=default, metadata={"help": help, "choices": choices, "operational": operational})
+
+
+@dataclass(frozen=True)
+class Extract:
+    """crawl files -> documents"""
+
+    item_bytes: int = setting(64 << 20, "bytes of a local crawl file that one work item covers")
+    max_page_bytes: int = setting(4 << 20, "a decoded page larger than this is dropped")
+    main_content: bool = setting(True, "keep the main content of a page; otherwise all of its text")
+    personal_data: str = setting("mask", "e-mail and IP addresses in the text", choices=("mask", "keep"))
+    language_model: str = setting("", "fastText model for the language labels; empty: the one that is shipped")
+
+
+@dataclass(frozen=True)
+class Select:
+    """documents -> selection"""
+
+    languages: tuple[str, ...] = setting((), "keep only these labels (eng_Latn, ...); empty: all")
+    near_duplicates: bool = setting(True, "look for near-duplicates by MinHash, not only for equal URLs and texts")
+    alpha: float = setting(0.5, "resampling: share of a language ~ (its share of the text) ** alpha; 1: as it is")
+    max_copies: float = setting(4.0, "resampling: no document is seen more often than this in an epoch")
+    validation: float = setting(0.01, "share of the sites held back for validation")
+    seed: int = setting(0, "seed of resampling and validation split")
+    memory: int = setting(1 << 30, "bytes of memory for keys, per process", operational=True)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """documents -> vocabulary"""
+
+    size: int = setting(64_000, "pieces, rounded up to a multiple of 128")
+    model: str = setting("unigram", "SentencePiece model", choices=("unigram", "bpe"))
+    sample_alpha: float = setting(0.3, "share of a language in the sample ~ (its share of the text) ** alpha")
+    sample_characters: int = setting(50_000_000, "characters of text in the sample")
+    coverage: float = setting(0.99995, "share of characters that get pieces of their own; the rest become bytes")
+    seed: int = setting(0, "seed of the sample")
+
+
+@dataclass(frozen=True)
+class Tokenize:
+    """documents, selection, vocabulary -> token shards"""
+
+    vocabulary: str = setting("", "folder or file of the vocabulary; empty: OUTPUT/vocabulary")
+    shard_tokens: int = setting(512_000_000, "tokens in a shard, about")
+    run_documents: int = setting(100_000, "documents that one work item of select and encode covers")
+
+
+@dataclass(frozen=True)
+class Pretrain:
+    """token shards -> model"""
+
+    size: str = setting("small", "preset of the model", choices=("tiny", "small", "base", "large"))
+    embedding: int = setting(0, "width E of the factorized embeddings; 0: the preset's")
+    share: str = setting("all", "layers that share their weights", choices=("all", "attention", "feed-forward", "none"))
+    generator: float = setting(0.0, "width of the generator as a share of the discriminator's; 0: the preset's")
+    sequence: int = setting(512, "tokens in a training window, special tokens included")
+    batch: int = setting(32, "windows in a batch, over all processes")
+    steps: int = setting(100_000, "optimizer steps")
+    learning_rate: float = setting(5e-4, "peak learning rate")
+    warmup: float = setting(0.06, "share of the steps in which the learning rate rises")
+    weight_decay: float = setting(0.01, "AdamW's decay of matrices")
+    mask: float = setting(0.15, "share of the tokens that the generator has to fill in")
+    mlm_weight: float = setting(1.0, "weight of the generator's loss")
+    rtd_weight: float = setting(50.0, "weight of the discriminator's loss")
+    order_weight: float = setting(1.0, "weight of the sentence-order loss; 0: off")
+    language_weights: str = setting(
+        "", "joint training weights, say 'eng_Latn=1,fin_Latn=3'; empty: as resampled; 'alpha=0.3': by share"
+    )
+    precision: str = setting("auto", "arithmetic", choices=("auto", "fp32", "bf16"))
+    device: str = setting("auto", "cpu, cuda, or auto", operational=True)
+    compile: bool = setting(False, "torch.compile the model", operational=True)
+    log_every: int = setting(10, "steps between lines of the log", operational=True)
+    validate_every: int = setting(1_000, "steps between validations", operational=True)
+    save_every: int = setting(1_000, "steps between checkpoints", operational=True)
+    keep: int = setting(3, "checkpoints to keep, besides the best", operational=True)
+    seed: int = setting(0, "seed of initialization, order and masks")
+
+
+SECTIONS: dict[str, type] = {
+    "extract": Extract,
+    "select": Select,
+    "vocabulary": Vocabulary,
+    "tokenize": Tokenize,
+    "pretrain": Pretrain,
+}
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """'; did you mean X?' for the name nearest to `name`, or what there is when none is near."""
+    names = list(names)
+    close = difflib.get_close_matches(name.lstrip("-"), [n.lstrip("-") for n in names], 1, 0.5)
+    if close:
+        return f"; did you mean {next(n for n in names if n.lstrip('-') == close[0])}?"
+    return f"; there are: {', '.join(names)}" if names else ""
+
+
+def parse(value: Any, name: str, kind: type, choices: tuple = ()) -> Any:
+    """A value from a flag (str) or TOML as the type of its field; sizes may be written 64MiB, 20k, 1.5M."""
+    try:
+        value = _convert(value, kind)
+    except ValueError as error:
+        raise UserError(f"{name}: {value!r} is not {error}") from None
+    if choices and value not in choices:
+        raise UserError(f"{name}: {value!r} is not one of {', '.join(choices)}{nearest(str(value), choices)}")
+    if isinstance(value, int | float) and not isinstance(value, bool) and value < 0:
+        raise UserError(f"{name}: {value} is negative; give 0 or more")
+    return value
+
+
+def _convert(value: Any, kind: type) -> Any:
+    if kind is bool:
+        if isinstance(value, bool):
+            return value
+        raise ValueError("true or false")
+    if kind is str:
+        if isinstance(value, str):
+            return value
+        raise ValueError("a text in quotes")
+    if kind is int or kind is float:
+        return _number(value, kind)
+    if isinstance(value, str):
+        value = [v for v in value.split(",") if v]
+    if isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
+        return tuple(sorted(value))
+    raise ValueError("a list of texts")
+
+
+def _number(value: Any, kind: type) -> Any:
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*([-+]?[0-9][0-9_]*\.?[0-9]*(?:e-?\d+)?)\s*([a-z]*)b?\s*", value.lower())
+        if not match or match[2] not in _UNITS:
+            raise ValueError("a number (64MiB, 20k and 1.5M are understood)")
+        value = float(match[1].replace("_", "")) * _UNITS[match[2]]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("a number")
+    if kind is int and value != int(value):
+        raise ValueError("a whole number")
+    return kind(value)
+
+
+def kinds(section: type) -> dict[str, Any]:
+    """Field name -> type of a settings class."""
+    return get_type_hints(section)
+
+
+def build(section: type, values: Mapping[str, Any], place: str) -> Any:
+    """A settings object from a table of values; unknown names and wrong types are the user's mistake."""
+    known = {f.name: f for f in dataclasses.fields(section)}
+    types = kinds(section)
+    for name in values:
+        if name not in known:
+            raise UserError(f"{place}: unknown key {name!r}{nearest(name, known)}")
+    return section(
+        **{
+            name: parse(
+                value,
+                place if place.startswith("--") else f"{place}.{name}",
+                types[name],
+                known[name].metadata.get("choices", ()),
+            )
+            for name, value in values.items()
+        }
+    )
+
+
+def read_config(path: str, extra: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
+    """The tables of a TOML file; a table that is no section (nor one of `extra`) is the user's mistake."""
+    try:
+        with open(path, "rb") as file:
+            tables = tomllib.load(file)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; give --config a TOML file that exists") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: {error}; mend the TOML there") from None
+    names = [*SECTIONS, *extra]
+    for name, table in tables.items():
+        if name not in names:
+            raise UserError(f"{path}: unknown key {name!r}{nearest(name, names)}")
+        if not isinstance(table, dict):
+            raise UserError(f"{path}: {name!r} is no table; write [{name}] and its keys below")
+        if name in SECTIONS:
+            build(SECTIONS[name], table, f"{path}: {name}")
+    return tables
+
+
+def to_toml(tables: Mapping[str, Any]) -> str:
+    """Settings objects or plain tables as TOML, one section each."""
+    lines = []
+    for name, table in tables.items():
+        lines.append(f"[{name}]")
+        values = table if isinstance(table, Mapping) else dataclasses.asdict(table)
+        lines += [f"{key} = {json.dumps(list(v) if isinstance(v, tuple) else v)}" for key, v in values.items()]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def substance(settings: Any) -> dict[str, Any]:
+    """The fields of a settings object that can change a byte of the result."""
+    return {
+        f.name: getattr(settings, f.name) for f in dataclasses.fields(settings) if not f.metadata.get("operational")
+    }
+
+
+def fingerprint(*parts: Any) -> str:
+    """32 hexadecimal digits (XXH3, 128 bits) over the canonical JSON of `parts`."""
+    import xxhash
+
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=True, default=list, separators=(",", ":"))
+    return xxhash.xxh3_128_hexdigest(text.encode())
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose mistakes are one line with the nearest right name."""
+
+    def __init__(self, *args, **kwargs):
+        kwargs.setdefault("allow_abbrev", False)
+        kwargs.setdefault("formatter_class", _Help)
+        super().__init__(*args, **kwargs)
+
+    def error(self, message):
+        match = re.search(r"argument (?:command|\S+): invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        if match:
+            names = [n.strip(" '") for n in match[2].split(",")]
+            message = f"unknown command {match[1]!r}{nearest(match[1], names)}"
+        raise UserError(f"{self.prog}: {message}" + ("" if "did you mean" in message else "; see --help"))
+
+    def parse_all(self, args: list[str]) -> tuple[argparse.Namespace, list[str]]:
+        """The parsed arguments and what stands after a lone `--` (options of the runner)."""
+        rest = args[args.index("--") + 1 :] if "--" in args else []
+        names, unknown = self.parse_known_args(args[: len(args) - len(rest) - 1] if "--" in args else args)
+        if unknown:
+            parser = self._chosen(names)
+            flags = [s for a in parser._actions for s in a.option_strings if s.startswith("--")]
+            wrong = next((u for u in unknown if u.startswith("-")), unknown[0])
+            raise UserError(
+                f"{parser.prog}: unknown flag {wrong}{nearest(wrong.split('=')[0], flags)}"
+                if wrong.startswith("-")
+                else f"{parser.prog}: unexpected argument {wrong!r}; see --help"
+            )
+        return names, rest
+
+    def _chosen(self, names: argparse.Namespace) -> argparse.ArgumentParser:
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction) and getattr(names, action.dest, None):
+                return action.choices[getattr(names, action.dest)]
+        return self
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog):
+        super().__init__(prog, max_help_position=30, width=112)
+
+
+def add_common(parser: argparse.ArgumentParser, runs: bool = True) -> None:
+    """The flags that all commands share; `runs`: the command does work that can be limited or rehearsed."""
+    group = parser.add_argument_group("common")
+    if runs:
+        group.add_argument("--config", metavar="FILE", help="settings from a TOML file; flags win over it")
+        group.add_argument("--print-config", action="store_true", help="print the settings in effect and stop")
+        group.add_argument("--limit", type=int, metavar="N", help="work on the first N only, for a trial")
+        group.add_argument("--dry-run", action="store_true", help="say what would be done and stop")
+        if not any(a.dest == "seed" for a in parser._actions):
+            group.add_argument("--seed", type=int, default=argparse.SUPPRESS, help="seed of everything random")
+    group.add_argument("--quiet", action="store_true", help="no progress, only errors and results")
+
+
+def add_flags(parser: argparse.ArgumentParser, *sections: type) -> None:
+    """One flag per setting, grouped by step. Absent flags stay absent, so that a file's value counts."""
+    for section in sections:
+        group = parser.add_argument_group(f"settings: {section.__doc__}")
+        types = kinds(section)
+        for f in dataclasses.fields(section):
+            flag = "--" + f.name.replace("_", "-")
+            text = f"{f.metadata['help']} ({_shown(f.default)})".replace("%", "%%")
+            if types[f.name] is bool:
+                group.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text)
+            else:
+                choices = f.metadata["choices"]
+                shown = "{" + ",".join(choices) + "}" if choices else f.name.upper()
+                group.add_argument(flag, default=argparse.SUPPRESS, metavar=shown, help=text)
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, int) and not isinstance(default, bool) and default >= 1 << 20 and default % (1 << 20) == 0:
+        return f"{default >> 20}MiB"
+    return ",".join(default) or "all" if isinstance(default, tuple) else str(default)
+
+
+def resolve(section: type, tables: Mapping[str, Mapping[str, Any]], names: argparse.Namespace) -> Any:
+    """The settings of one step: defaults, then the file's table, then the flags."""
+    title = next(n for n, s in SECTIONS.items() if s is section)
+    values = dict(tables.get(title, {}))
+    given = {f.name: getattr(names, f.name) for f in dataclasses.fields(section) if hasattr(names, f.name)}
+    for name, value in given.items():
+        build(section, {name: value}, "--" + name.replace("_", "-"))
+        values[name] = value
+    return build(section, values, title)

@@ -1,0 +1,37 @@
+"""Packages `corpus`, `pipeline`, `tokenizer`, `trainer`. The base install is what a Beam worker needs: no torch."""
+
+from setuptools import setup
+
+setup(
+    name="crawlmill",
+    version="0.1.0",
+    description="From web crawl to pretrained multilingual encoder",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.14",
+    packages=["corpus", "pipeline", "tokenizer", "trainer"],
+    package_data={"pipeline": ["*.tsv", "models/*"]},
+    install_requires=[
+        "apache-beam>=2.77,<3",
+        "brotli>=1.1",
+        "can_ada>=3.0",
+        "chardet>=7.7",
+        "fasttext-community>=0.11.9",
+        "ftfy>=6.3.1",
+        "google-re2>=1.1",
+        "numpy>=2.0",
+        "pyarrow>=14.0.1",
+        "regex>=2024.11",
+        "resiliparse>=2.0.1",
+        "sentencepiece>=0.2.3",
+        "xxhash>=3.5",
+        "zstandard>=0.23",
+    ],
+    extras_require={
+        "train": ["safetensors>=0.5", "torch>=2.10"],
+        "gcp": ["apache-beam[gcp]>=2.77,<3"],
+        "s3": ["apache-beam[aws]>=2.77,<3"],
+        "export": ["onnx>=1.18", "onnxruntime>=1.22", "onnxscript>=0.5", "transformers>=5.0"],
+        "dev": ["build", "fastwarc>=2.0.1", "hypothesis>=6.130", "mypy>=1.15", "pytest>=8.3", "ruff>=0.11"],
+    },
+    entry_points={"console_scripts": ["crawlmill=pipeline.__main__:main"]},
+)
