@@ -1,0 +1,265 @@
+"""The SentencePiece model: train, load, encode, decode, and what is to be known of each piece.
+
+decode(encode(x)) == x for every text without lone surrogates: nothing is normalized (the pipeline's text is NFC
+already) and unknown characters become bytes. Two things are rewritten before SentencePiece sees a text, and back
+after it:
+- U+2581 stands for the space inside SentencePiece; in a text it becomes U+10FFFD `1`, and U+10FFFD itself, a
+  private character hardly ever seen, U+10FFFD `0`.
+- A newline that something follows gets a space behind it, so that the first word of a line is the same piece as
+  that word elsewhere ("▁The", not "The").
+"""
+
+import hashlib
+import io
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sentencepiece
+
+from corpus import settings as settings_of
+from corpus import storage
+from corpus.shards import token_type
+from corpus.terminal import StepError, UserError, say
+from tokenizer import sentences as marks
+
+SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+PAD, UNK, CLS, SEP, MASK = range(5)
+
+MODEL, PIECES = "spm.model", "spm.vocab"
+
+MULTIPLE = 128
+SPARE = 32
+"""Ids without a piece that every vocabulary has at its end, for tasks that need tokens of their own."""
+
+SMALLEST = 512
+"""Specials, newline, 256 bytes and spare ids leave room for letters from here on."""
+
+RULES = f"1, sentencepiece {sentencepiece.__version__}"
+"""What else than settings and text decides the bytes of a model: version of the rules here, and of the library."""
+
+_SPACE = "\u2581"
+_ESCAPE = "\U0010fffd"
+_LINE_START = re.compile(r"\n(?=[^\n])")
+_ESCAPED = re.compile(_ESCAPE + "([01])")
+
+
+def escape(text: str) -> str:
+    """A text as SentencePiece is given it. Undone by `unescape`."""
+    if _ESCAPE in text:
+        text = text.replace(_ESCAPE, _ESCAPE + "0")
+    if _SPACE in text:
+        text = text.replace(_SPACE, _ESCAPE + "1")
+    return _LINE_START.sub("\n ", text) if "\n" in text else text
+
+
+def unescape(text: str) -> str:
+    text = text.replace("\n ", "\n")
+    return _ESCAPED.sub(lambda m: _ESCAPE if m[1] == "0" else _SPACE, text) if _ESCAPE in text else text
+
+
+def round_up(count: int) -> int:
+    return -(-count // MULTIPLE) * MULTIPLE
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is known of each id; arrays are bool, (size,).
+
+    word_start: the piece begins with a space. In scripts without spaces that is the start of a run, not of a word.
+    sentence_end: it ends in sentence-final punctuation of any script (quotes may follow), or is the newline.
+    special: control, unknown and spare ids: never text. byte: one byte of a character without a piece.
+    """
+
+    word_start: np.ndarray
+    sentence_end: np.ndarray
+    special: np.ndarray
+    byte: np.ndarray
+    newline: int
+
+
+class Vocabulary:
+    """A trained vocabulary. `digest`: SHA-256 of spm.model; `size`: ids, a multiple of 128 with the spare ones."""
+
+    def __init__(self, model: bytes, place: str):
+        self.digest = hashlib.sha256(model).hexdigest()
+        self._spm = _parse(model, place)
+        self.pieces = self._spm.get_piece_size()
+        self.size = round_up(self.pieces + SPARE)
+        self.dtype = token_type(self.size)
+
+    @classmethod
+    def load(cls, path: str) -> "Vocabulary":
+        """The vocabulary in a folder with spm.model, or that file; local or remote. Errors: UserError."""
+        path = model_path(path)
+        try:
+            model = storage.read(path)
+        except OSError as error:
+            fact = "not there" if isinstance(error, FileNotFoundError | NotADirectoryError) else error.strerror
+            raise UserError(f"{path}: {fact}; make a vocabulary with python -m tokenizer train OUT") from None
+        return cls(model, path)
+
+    def encode(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Token ids of all texts, (n,) uint16 or uint32 as `size` needs, and tokens per text, (texts,) int64.
+
+        One thread; give it lists of hundreds of texts, single calls are half as fast.
+        """
+        if not texts:
+            return np.zeros(0, self.dtype), np.zeros(0, np.int64)
+        ids = self._spm.encode_as_numpy([escape(t) for t in texts], num_threads=1)
+        lengths = np.fromiter(map(len, ids), np.int64, len(ids))
+        return np.concatenate(ids).astype(self.dtype), lengths
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of some ids; special and spare ones have none. Errors: IndexError for ids from `size` on."""
+        special = self.table().special
+        return unescape(self._spm.decode([int(i) for i in ids if not special[i]]))
+
+    def piece(self, id: int) -> str:
+        """The piece as SentencePiece has it, space written U+2581; '' for a spare id."""
+        return self._spm.id_to_piece(int(id)) if id < self.pieces else ""
+
+    def table(self) -> Table:
+        """The table over all ids; made at the first call."""
+        if not hasattr(self, "_table"):
+            self._table = self._look()
+        return self._table
+
+    def _look(self) -> Table:
+        spm, ids = self._spm, range(self.pieces)
+        byte = self._mark(spm.is_byte(i) for i in ids)
+        special = self._mark(spm.is_control(i) or spm.is_unknown(i) for i in ids)
+        special[self.pieces :] = True
+        text = [spm.id_to_piece(i) for i in ids]
+        newline = spm.piece_to_id("\n")
+        start = self._mark(p.startswith(_SPACE) for p in text)
+        end = self._mark(p == "\n" or marks.ends_sentence(p) for p in text)
+        return Table(start & ~special, end & ~special & ~byte, special, byte, newline)
+
+    def _mark(self, values: Iterable[bool]) -> np.ndarray:
+        array = np.zeros(self.size, bool)
+        array[: self.pieces] = np.fromiter(values, bool, self.pieces)
+        return array
+
+
+def model_path(path: str) -> str:
+    """The model file that a user means by a folder or a file."""
+    if path.endswith(".model") or (not storage.is_remote(path) and os.path.isfile(path)):
+        return path
+    return storage.join(path, MODEL)
+
+
+def _parse(model: bytes, place: str) -> sentencepiece.SentencePieceProcessor:
+    fix = "give a vocabulary that python -m tokenizer train made"
+    try:
+        spm = sentencepiece.SentencePieceProcessor(model_proto=model)
+        found = tuple(spm.id_to_piece(i) for i in range(min(len(SPECIALS), spm.get_piece_size())))
+    except (RuntimeError, ValueError, IndexError):
+        raise UserError(f"{place}: no SentencePiece model, or damaged; {fix}") from None
+    if found != SPECIALS:
+        raise UserError(f"{place}: its first pieces are {' '.join(found)}, not {' '.join(SPECIALS)}; {fix}")
+    probe = " \u200cﬁ  ½ \U000e0001"  # changed by any normalization, and by a model without bytes
+    if spm.decode(spm.encode(probe)) != probe or spm.piece_to_id("\n") == UNK:
+        raise UserError(f"{place}: it does not give texts back as they were; {fix}")
+    return spm
+
+
+def train(sentences: Iterator[str], settings: settings_of.Vocabulary, folder: str) -> Vocabulary:
+    """Train on lines of text (see sentences.lines) and write spm.model and spm.vocab into `folder`.
+
+    One thread, and no sampling of its own: the same lines in the same order give the same bytes. A sample too small
+    for the wanted size gives fewer pieces and a smaller vocabulary. Errors: UserError, StepError.
+    """
+    wanted = round_up(settings.size)
+    if wanted < SMALLEST:
+        raise UserError(f"--size: {settings.size} leaves no room for letters; give {SMALLEST} or more")
+    vocabulary = Vocabulary(_fit(sentences, settings, wanted - SPARE), folder)
+    storage.write(storage.join(folder, PIECES), "".join(_listed(vocabulary)))
+    storage.write(storage.join(folder, MODEL), vocabulary._spm.serialized_model_proto())
+    if vocabulary.size < wanted:
+        given = f"{vocabulary.pieces:,} pieces, so the size is {vocabulary.size:,}, not {wanted:,}"
+        say(f"{folder}: the sample gives only {given}")
+    return vocabulary
+
+
+def _listed(vocabulary: Vocabulary) -> Iterator[str]:
+    """Lines of spm.vocab: piece, tab, score (natural logarithm of its probability; bpe: minus its rank)."""
+    for id in range(vocabulary.pieces):
+        piece = vocabulary.piece(id).replace("\n", "\\n")
+        yield f"{piece}\t{vocabulary._spm.get_score(id):g}\n"
+
+
+def _fit(sentences: Iterator[str], settings: settings_of.Vocabulary, pieces: int) -> bytes:
+    feed = _Feed(sentences)
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=feed, model_writer=model, **_options(settings, pieces)
+        )
+    except RuntimeError as error:
+        if feed.error is None:
+            raise _explained(str(error), settings) from None
+    if feed.error is not None:
+        raise feed.error
+    return model.getvalue()
+
+
+def _options(settings: settings_of.Vocabulary, pieces: int) -> dict[str, Any]:
+    names = dict(zip(("pad", "unk", "bos", "eos"), SPECIALS, strict=False))
+    return {
+        "model_type": settings.model,
+        "vocab_size": pieces,
+        "hard_vocab_limit": False,  # a small sample gives what it has
+        "character_coverage": settings.coverage,
+        **{f"{name}_piece": piece for name, piece in names.items()},
+        **{f"{name}_id": id for id, name in enumerate(names)},
+        "control_symbols": [SPECIALS[MASK]],  # control: no text can produce it
+        "user_defined_symbols": ["\n"],
+        "normalization_rule_name": "identity",
+        "remove_extra_whitespaces": False,
+        "allow_whitespace_only_pieces": True,
+        "byte_fallback": True,
+        "split_digits": True,
+        "max_sentence_length": marks.LINE_BYTES * 2,  # room for what `escape` adds
+        "seed_sentencepiece_size": max(1_000_000, 4 * pieces),
+        "num_threads": 1,  # more threads sum in another order
+        "train_extremely_large_corpus": settings.sample_characters >= 1 << 30,
+        "minloglevel": 2,
+    }
+
+
+class _Feed:
+    """Escaped lines for the trainer; keeps the error that ended them, which would be lost inside SentencePiece."""
+
+    def __init__(self, sentences: Iterator[str]):
+        self.sentences = sentences
+        self.error: BaseException | None = None
+
+    def __iter__(self) -> "_Feed":
+        return self
+
+    def __next__(self) -> str:
+        try:
+            return escape(next(self.sentences))
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self.error = error
+            raise StopIteration from None
+
+
+def _explained(message: str, settings: settings_of.Vocabulary) -> Exception:
+    """SentencePiece's complaint in the words of our settings."""
+    few = re.search(r"smaller than required_chars\. (\d+) vs (\d+)", message)
+    if few:
+        least = round_up(int(few[2]) + SPARE)
+        return UserError(
+            f"--size: {settings.size} is less than the characters of the sample need; "
+            f"give {least} or more, or a lower --coverage than {settings.coverage}"
+        )
+    if "sentences_.empty()" in message:
+        return UserError("the sample has no text; look at the input, or raise --sample-characters")
+    return StepError(f"SentencePiece could not train: {message.splitlines()[0]}")
