@@ -123,6 +123,7 @@ DOCUMENT = pa.schema(
         pa.field("truncated", pa.bool_()),  # the record or its body was cut short
         pa.field("text_hash", pa.uint64()),  # XXH3-64 of the text
         pa.field("url_hash", pa.uint64()),  # XXH3-64 of the normalized URL
+        pa.field("site_hash", pa.uint64()),  # XXH3-64 of the host without www.
         pa.field("minhash", pa.binary(4 * MINHASHES)),  # little-endian uint32
         *SIGNALS,
     ]

@@ -44,9 +44,13 @@ class Select:
     near_duplicates: bool = setting(True, "look for near-duplicates by MinHash, not only for equal URLs and texts")
     alpha: float = setting(0.5, "resampling: share of a language ~ (its share of the text) ** alpha; 1: as it is")
     max_copies: float = setting(4.0, "resampling: no document is seen more often than this in an epoch")
+    budget: int = setting(0, "characters that an epoch may have after resampling; 0: no limit")
     validation: float = setting(0.01, "share of the sites held back for validation")
     seed: int = setting(0, "seed of resampling and validation split")
     memory: int = setting(1 << 30, "bytes of memory for keys, per process", operational=True)
+    exchange: str = setting(
+        "auto", "where keys meet: in files (one machine) or in Beam's shuffle (a cluster)",
+        choices=("auto", "files", "beam"), operational=True)
 
 
 @dataclass(frozen=True)

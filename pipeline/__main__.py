@@ -1,0 +1,306 @@
+"""The commands of the pipeline. Flags and help only: what a command does stands in steps.py and the nouns below it."""
+
+import argparse
+import sys
+from typing import Any
+
+from corpus import settings, terminal
+from corpus.settings import Parser
+from corpus.terminal import UserError, say
+
+ABOUT = """From crawl files to token shards.
+
+  python -m pipeline run crawl/*.warc.gz --output out/        extract, select, report
+  python -m tokenizer train out/                              the vocabulary
+  python -m pipeline tokenize out/                            the shards
+  python -m trainer pretrain out/tokens --output model/       the model
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if argv is None else argv
+
+    def call() -> int:
+        names, rest = _parser().parse_all(arguments)
+        if rest and names.command not in ("run", "extract", "select", "tokenize"):
+            raise UserError(f"{names.command}: takes no runner options after --")
+        return _COMMANDS[names.command](names, rest) or 0
+
+    return terminal.run(call)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="python -m pipeline", description=ABOUT)
+    parser.add_argument("--version", action="version", version=f"crawlmill {settings.VERSION}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, about: str, **kwargs) -> Parser:
+        return commands.add_parser(name, help=about, description=about, **kwargs)
+
+    after = "Options for the Beam runner stand after --, say: -- --runner=DataflowRunner --region=..."
+    run = command(
+        "run", "crawl files -> documents -> selection (-> tokens, with --vocabulary) and the report", epilog=after
+    )
+    _inputs(run)
+    _work(run, settings.Extract, settings.Select, settings.Tokenize)
+    step = command("extract", "crawl files -> documents", epilog=after)
+    _inputs(step)
+    step.add_argument("--slice", metavar="I/N", help="do the I-th of N slices of the items, for job arrays")
+    _work(step, settings.Extract)
+    step = command("select", "documents -> selection: duplicates, rules, mixture; reads no text", epilog=after)
+    step.add_argument("output", help="the corpus folder")
+    _work(step, settings.Select, settings.Tokenize)
+    step = command("tokenize", "documents, selection, vocabulary -> token shards", epilog=after)
+    step.add_argument("output", help="the corpus folder")
+    _work(step, settings.Tokenize)
+    _readers(command)
+    return parser
+
+
+def _inputs(parser: Parser) -> None:
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        help="crawl files (WARC, WET, ARC; gzip, zstd, plain), JSON Lines or "
+        "Parquet; globs, folders, path lists (*.paths.gz, *.txt)",
+    )
+    parser.add_argument("--output", required=True, help="the corpus folder to make")
+    parser.add_argument(
+        "--prefix",
+        default="",
+        help="put before each line of a path list, say s3://commoncrawl/ or https://data.commoncrawl.org/",
+    )
+    parser.add_argument("--redo", action="store_true", help="make the documents again where other settings made them")
+
+
+def _work(parser: Parser, *sections: type) -> None:
+    if settings.Select in sections:
+        parser.add_argument(
+            "--threshold",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="a threshold of the rules, say min_words=50; --print-config lists them",
+        )
+    parser.add_argument("--workers", type=int, metavar="N", help="processes on this machine (one per core)")
+    settings.add_flags(parser, *sections)
+    settings.add_common(parser)
+
+
+def _readers(command) -> None:
+    step = command("inspect", "read documents in the terminal")
+    step.add_argument("output", help="the corpus folder")
+    step.add_argument("--verdict", choices=("kept", "rejected"), help="only documents with this verdict")
+    step.add_argument("--reason", metavar="REASON", help="only documents that this rule rejects, say near_duplicate")
+    step.add_argument("--language", metavar="LABEL", help="only this language, say fin_Latn")
+    step.add_argument("--url", metavar="TEXT", help="only URLs that contain this")
+    step.add_argument("--count", type=int, default=10, metavar="N", help="documents to show (10)")
+    step.add_argument("--full", action="store_true", help="whole texts instead of their beginnings")
+    settings.add_common(step, runs=False)
+    step = command("why", "every rule's value and verdict for one page, back to file and byte offset")
+    step.add_argument("output", help="the corpus folder")
+    step.add_argument("page", help="a URL, a document id, or SHARD:POSITION of a document in a token shard")
+    settings.add_common(step, runs=False)
+    step = command("report", "report.html: the funnel, languages, examples, settings, in one file")
+    step.add_argument("output", help="the corpus folder")
+    settings.add_common(step, runs=False)
+    step = command("identify", "lines on stdin -> label<TAB>score")
+    step.add_argument("--language-model", default="", help="fastText model; empty: the one that is shipped")
+    settings.add_common(step, runs=False)
+
+
+# --- settings -----------------------------------------------------------------------------------------------------
+
+
+def _settings(names: argparse.Namespace, *sections: type) -> list[Any]:
+    """The settings of the sections, and the thresholds when Select is among them."""
+    from pipeline.selection import Thresholds
+
+    tables = settings.read_config(names.config, ("thresholds",)) if names.config else {}
+    values = [settings.resolve(section, tables, names) for section in sections]
+    table = dict(tables.get("thresholds", {}))
+    for pair in getattr(names, "threshold", []):
+        name, mark, value = pair.partition("=")
+        if not mark:
+            raise UserError(f"--threshold {pair}: write NAME=VALUE, say min_words=50")
+        settings.build(Thresholds, {name: value}, "--threshold")
+        table[name] = value
+    thresholds = settings.build(Thresholds, table, "thresholds")
+    if names.print_config:
+        titles = {v: k for k, v in settings.SECTIONS.items()}
+        shown = {titles[s]: v for s, v in zip(sections, values, strict=True)}
+        print(settings.to_toml({**shown, **({"thresholds": thresholds} if settings.Select in sections else {})}))
+        raise SystemExit(0)
+    return [*values, thresholds]
+
+
+def _workers(names: argparse.Namespace) -> int:
+    from pipeline import items
+
+    if names.workers is not None and names.workers < 1:
+        raise UserError(f"--workers {names.workers}: give 1 or more")
+    return names.workers or items.default_workers()
+
+
+def _start(names: argparse.Namespace, rest: list[str]):
+    """(runner, options) of a step; Ctrl-C and SIGTERM end it at once from here on."""
+    from pipeline import items
+    from pipeline.flow import Runner
+    from pipeline.steps import Options
+
+    terminal.stop_on_signals(items.close_pools)
+    if names.limit is not None and names.limit < 1:
+        raise UserError(f"--limit {names.limit}: give 1 or more")
+    options = Options(
+        names.output.rstrip("/") or "/", names.limit, getattr(names, "slice", None), getattr(names, "redo", False)
+    )
+    return Runner(rest, _workers(names), names.quiet), options
+
+
+def _finish(options, names: argparse.Namespace, seconds: float, following: str) -> int:
+    from pipeline import items
+
+    items.close_pools()
+    for line in options.said:
+        say(line, names.quiet)
+    say(f"done in {terminal.duration(seconds)}; next: {following}", names.quiet)
+    return terminal.DONE
+
+
+# --- the steps ----------------------------------------------------------------------------------------------------
+
+
+def _extract(names: argparse.Namespace, rest: list[str]) -> int:
+    own, _ = _settings(names, settings.Extract)
+    paths = _find(names)
+    if names.dry_run:
+        return _rehearse_extract(paths, own, names)
+    from pipeline import steps
+
+    watch = terminal.Progress("", 1, quiet=True)
+    runner, options = _start(names, rest)
+    steps.run_extract(paths, own, runner, options)
+    return _finish(options, names, watch.finish(), f"python -m pipeline select {names.output}")
+
+
+def _find(names: argparse.Namespace) -> list[str]:
+    from pipeline import items
+
+    return items.find_inputs(names.inputs, names.prefix)
+
+
+def _rehearse_extract(paths: list[str], own: settings.Extract, names: argparse.Namespace) -> int:
+    from pipeline import items
+
+    plan = items.plan(paths, own.item_bytes)
+    total = sum(max(0, i.size) for i in plan if i.start == 0)
+    unknown = sum(i.size < 0 for i in plan)
+    print(
+        f"{len(paths)} files, {terminal.size(total)}"
+        + (f" and {unknown} of unknown size" if unknown else "")
+        + f" -> {len(plan)} items, {_workers(names)} workers -> {names.output}"
+    )
+    return terminal.DONE
+
+
+def _select(names: argparse.Namespace, rest: list[str]) -> int:
+    own, cut, thresholds = _settings(names, settings.Select, settings.Tokenize)
+    from pipeline import report, steps
+
+    if names.dry_run:
+        plan, made = steps.documents_of(names.output)
+        print(f"{made['documents']:,} documents in {len(plan)} parts, {len(made['languages'])} languages")
+        return terminal.DONE
+    watch = terminal.Progress("", 1, quiet=True)
+    runner, options = _start(names, rest)
+    steps.run_select(own, thresholds, cut.run_documents, runner, options)
+    report.write(options.output)
+    return _finish(options, names, watch.finish(), f"python -m tokenizer train {names.output}")
+
+
+def _tokenize(names: argparse.Namespace, rest: list[str]) -> int:
+    own, _ = _settings(names, settings.Tokenize)
+    from pipeline import report, steps
+
+    if names.dry_run:
+        _, made = steps.documents_of(names.output)
+        print(f"{made['characters']:,} characters of {made['documents']:,} documents before selection")
+        return terminal.DONE
+    watch = terminal.Progress("", 1, quiet=True)
+    runner, options = _start(names, rest)
+    steps.run_tokenize(own, runner, options)
+    report.write(options.output)
+    return _finish(options, names, watch.finish(), f"python -m trainer pretrain {names.output}/tokens --output model")
+
+
+def _run(names: argparse.Namespace, rest: list[str]) -> int:
+    own, choice, cut, thresholds = _settings(names, settings.Extract, settings.Select, settings.Tokenize)
+    paths = _find(names)
+    if names.dry_run:
+        return _rehearse_extract(paths, own, names)
+    from pipeline import report, steps
+
+    watch = terminal.Progress("", 1, quiet=True)
+    runner, options = _start(names, rest)
+    steps.run_extract(paths, own, runner, options)
+    steps.run_select(choice, thresholds, cut.run_documents, runner, options)
+    following = f"python -m tokenizer train {names.output}"
+    if cut.vocabulary:
+        steps.run_tokenize(cut, runner, options)
+        following = f"python -m trainer pretrain {names.output}/tokens --output model"
+    options.said.append(f"report: {report.write(options.output)}")
+    return _finish(options, names, watch.finish(), following)
+
+
+# --- the readers --------------------------------------------------------------------------------------------------
+
+
+def _inspect(names: argparse.Namespace, rest: list[str]) -> int:
+    from pipeline import reading
+
+    shown = reading.inspect(
+        names.output, names.verdict, names.reason, names.language, names.url, names.count, names.full
+    )
+    for block in shown:
+        print(block)
+    return terminal.DONE
+
+
+def _why(names: argparse.Namespace, rest: list[str]) -> int:
+    from pipeline import reading
+
+    for line in reading.why(names.output, names.page):
+        print(line)
+    return terminal.DONE
+
+
+def _report(names: argparse.Namespace, rest: list[str]) -> int:
+    from pipeline import report
+
+    print(report.write(names.output))
+    return terminal.DONE
+
+
+def _identify(names: argparse.Namespace, rest: list[str]) -> int:
+    from pipeline import language
+
+    identifier = language.load(names.language_model)
+    lines = (line.rstrip("\n") for line in open(0, encoding="utf-8", errors="replace"))  # noqa: SIM115
+    for label, score in identifier.identify_lines(lines):
+        print(f"{label}\t{score:.4f}")
+    return terminal.DONE
+
+
+_COMMANDS = {
+    "run": _run,
+    "extract": _extract,
+    "select": _select,
+    "tokenize": _tokenize,
+    "inspect": _inspect,
+    "why": _why,
+    "report": _report,
+    "identify": _identify,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

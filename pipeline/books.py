@@ -1,0 +1,117 @@
+"""The books: counts from the parts' own metadata. They must balance at the end of every step.
+
+records read = documents + drops by reason; documents = kept + rejections by reason; tokens = sum of the manifest.
+"""
+
+import json
+
+from corpus import storage
+from corpus.document import Reason
+from corpus.terminal import StepError, amount, size
+
+BOOKS = "books.json"
+FAILED = "failed_files.json"
+
+
+def check_extract(receipt: dict, parts: int) -> None:
+    """Errors: StepError where a count does not add up, or nothing was produced."""
+    if receipt.get("parts", 0) != parts:
+        raise StepError(f"documents: {receipt.get('parts', 0)} receipts for {parts} parts; run extract again")
+    drops = sum(receipt.get("drops", {}).values())
+    if receipt["records"] != receipt["documents"] + drops:
+        raise StepError(
+            f"documents: the books do not balance: {receipt['records']:,} records, but "
+            f"{receipt['documents']:,} documents and {drops:,} drops"
+        )
+    if not receipt["documents"]:
+        raise StepError(f"no documents in {receipt['records']:,} records: {_reasons(receipt['drops'])}")
+
+
+def check_select(receipt: dict, documents: dict) -> None:
+    rejections = sum(receipt.get("rejections", {}).values())
+    if receipt.get("documents") != documents["documents"] or receipt["documents"] != receipt["kept"] + rejections:
+        raise StepError(
+            f"selection: the books do not balance: {documents['documents']:,} documents, but "
+            f"{receipt.get('kept', 0):,} kept and {rejections:,} rejected"
+        )
+    if not receipt["kept"]:
+        raise StepError(f"none of {receipt['documents']:,} documents was selected: {_reasons(receipt['rejections'])}")
+
+
+def check_tokens(shards, selection: dict) -> None:
+    documents = sum(s.documents for s in shards)
+    if documents != selection["kept"]:
+        raise StepError(
+            f"tokens: the books do not balance: {selection['kept']:,} documents selected, {documents:,} in the shards"
+        )
+    if not sum(s.tokens for s in shards):
+        raise StepError("no tokens; look at the selection")
+
+
+def _reasons(counts: dict) -> str:
+    worst = sorted(counts.items(), key=lambda kv: (-kv[1], kv[0]))
+    return ", ".join(f"{n:,} {name}" for name, n in worst[:4]) or "none was read"
+
+
+def failed_files(receipt: dict) -> list[dict]:
+    """Every file that was not read whole: path, records read, bytes lost, ranges with what is wrong."""
+    found: dict[str, dict] = {}
+    for failure in receipt.get("failures", []):
+        entry = found.setdefault(
+            failure["path"], {"path": failure["path"], "records": 0, "lost_bytes": 0, "damage": []}
+        )
+        entry["lost_bytes"] += failure["lost_bytes"]
+        entry["damage"] = sorted([*entry["damage"], *failure["damage"]])
+    for path, records in receipt.get("files", {}).items():
+        if not records and path not in found:
+            found[path] = {"path": path, "records": 0, "lost_bytes": 0, "damage": [[0, 0, "no record in it"]]}
+        if path in found:
+            found[path]["records"] = records
+    return [found[path] for path in sorted(found)]
+
+
+def write(folder: str, step: str, receipt: dict) -> None:
+    """The books of a step, `<step>/books.json`, without what a re-run would change."""
+    values = {k: v for k, v in receipt.items() if k != "skipped"}
+    storage.write(storage.join(folder, step, BOOKS), json.dumps(values, sort_keys=True, indent=1) + "\n")
+
+
+def read(folder: str, step: str) -> dict | None:
+    """The books of a finished step; None if it is not finished."""
+    try:
+        return json.loads(storage.read(storage.join(folder, step, BOOKS)))
+    except FileNotFoundError:
+        return None
+
+
+def write_failed(folder: str, failed: list[dict]) -> None:
+    storage.write(storage.join(folder, FAILED), json.dumps(failed, indent=1, ensure_ascii=False) + "\n")
+
+
+def told(receipt: dict, reasons: str) -> str:
+    """Counts by reason, the largest first, in words."""
+    counts = sorted(receipt.get(reasons, {}).items(), key=lambda kv: (-kv[1], kv[0]))
+    return ", ".join(f"{amount(n)} {name.lower().replace('_', ' ')}" for name, n in counts) or "none"
+
+
+def summary_of_extract(receipt: dict, failed: list[dict]) -> list[str]:
+    lost = f"; {len(failed)} files not read whole, {size(receipt['lost_bytes'])} lost: see {FAILED}" if failed else ""
+    return [
+        f"{amount(receipt['records'])} records -> {amount(receipt['documents'])} documents, "
+        f"{amount(receipt['characters'])} characters{lost}",
+        f"dropped: {told(receipt, 'drops')}",
+    ]
+
+
+def summary_of_select(receipt: dict) -> list[str]:
+    languages = {k: v for k, v in receipt["languages"].items() if v["kept"]}
+    most = sorted(languages, key=lambda k: (-languages[k]["kept_characters"], k))[:6]
+    return [
+        f"{amount(receipt['documents'])} documents -> {amount(receipt['kept'])} kept in {len(languages)} languages "
+        f"({', '.join(most)}{', ...' if len(languages) > len(most) else ''})",
+        f"rejected: {told(receipt, 'rejections')}",
+    ]
+
+
+def about(name: str) -> str:
+    return Reason[name].about

@@ -1,0 +1,364 @@
+"""extract: one item of a crawl file -> one part of documents. Reads each record once, rejects nothing for quality."""
+
+import datetime
+import os
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass, field, fields
+from importlib.metadata import version
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from corpus import document, settings, storage
+from corpus.document import DOCUMENT, Reason, Signals
+from pipeline import charset, content, duplicates, http, language, signals, tables, text, warc, words
+from pipeline.items import Item, no_tick
+
+FLUSH_DOCUMENTS = 4096
+_LIBRARIES = ("resiliparse", "ftfy", "chardet", "fasttext-community", "numpy", "pyarrow", "regex")
+_DAMAGES = 100
+_EXAMPLES = 3
+
+
+class Dropped(Exception):
+    """A record that yields no document, with the reason."""
+
+    def __init__(self, reason: Reason, detail: str = ""):
+        super().__init__(detail)
+        self.reason, self.detail = reason, detail
+
+
+@dataclass(slots=True)
+class Page:
+    """A record on its way to a document: either its text is given, or HTML or plain bytes with their header."""
+
+    url: str
+    time: str
+    identity: str
+    offset: int
+    length: int
+    index: int
+    text: str | None = None
+    data: bytes = b""
+    is_html: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
+    truncated: bool = False
+
+
+def fingerprint(item: Item, extract: settings.Extract, model: str) -> str:
+    """What a part depends on: the item, the settings, the language model's digest, code and libraries."""
+    return settings.fingerprint(astuple(item), configuration(extract, model))
+
+
+def configuration(extract: settings.Extract, model: str) -> dict:
+    """Everything but the input that decides the bytes of a part, by name."""
+    values = {k: v for k, v in settings.substance(extract).items() if k not in ("language_model", "item_bytes")}
+    versions = {name: version(name) for name in _LIBRARIES}
+    return {**values, "language_model": model, "version": settings.VERSION, "format": document.FORMAT, **versions}
+
+
+def run(
+    item: Item,
+    extract: settings.Extract,
+    folder: str,
+    limit: int | None = None,
+    model: str = "",
+    tick=no_tick,
+    skip: frozenset[int] = frozenset(),
+) -> dict:
+    """Make the part of `item` in `folder`, unless it is there; returns its receipt. `model`: digest of the language
+    model. `skip`: numbers of records that are booked as crashed. Errors of the disk are raised, those of the input
+    go into the receipt."""
+    path = storage.join(folder, item.part)
+    mark = settings.fingerprint(fingerprint(item, extract, model), limit)
+    if (receipt := read_receipt(path, mark)) is not None:
+        return {**receipt, "skipped": 1}
+    part = _Part(item)
+    identifier = language.load(extract.language_model)
+    with storage.writing(path) as temporary:
+        with pq.ParquetWriter(
+            temporary,
+            DOCUMENT,
+            compression="zstd",
+            compression_level=3,
+            use_dictionary=["source_file", "language", "charset", "charset_source", "page_language", "robots"],
+        ) as writer:
+            try:
+                for number, entry in enumerate(_entries(item, extract, part)):
+                    if limit is not None and part.documents >= limit:
+                        break
+                    tick(number)
+                    part.book(number, entry, lambda e: make(e, item, extract, identifier), skip)
+                    if len(part.rows) >= FLUSH_DOCUMENTS:
+                        writer.write_table(part.flush())
+            except OSError as error:
+                part.failure = f"{error.strerror or error}"
+            if part.rows or not part.documents:
+                writer.write_table(part.flush())
+            values = document.metadata(fingerprint="" if part.failure else mark, receipt=part.receipt(mark))
+            writer.add_key_value_metadata({k.decode(): v.decode() for k, v in values.items()})
+    return part.receipt(mark)
+
+
+def read_receipt(path: str, mark: str | None = None) -> dict | None:
+    """The receipt in a part's metadata; None if there is no such part or (with `mark`) it was made otherwise."""
+    values = read_part_metadata(path)
+    return values.get("receipt") if values and mark in (None, values.get("fingerprint")) else None
+
+
+def read_part_metadata(path: str) -> dict | None:
+    """The metadata of a documents or selection part; None if it is not there or not whole."""
+    try:
+        with storage.open_read(path) as file:
+            footer = pq.ParquetFile(file).metadata
+    except (OSError, pa.ArrowInvalid):
+        return None
+    return document.read_metadata(pa.schema([], metadata=footer.metadata))
+
+
+class _Part:
+    """The rows and the books of a part in the making."""
+
+    def __init__(self, item: Item):
+        self.item = item
+        self.rows: list[tuple] = []
+        self.records = self.documents = self.page_bytes = self.characters = self.truncated = self.lost = 0
+        self.drops: dict[str, int] = {}
+        self.examples: dict[str, list] = {}
+        self.languages: dict[str, dict[str, int]] = {}
+        self.damages: list[list] = []
+        self.failure = ""
+        self.end = self.read = 0
+
+    def book(self, number: int, entry, make_row, skip: frozenset[int]) -> None:
+        """Each entry becomes one row or one drop."""
+        self.records += 1
+        self.read += not isinstance(entry, warc.Damage)
+        try:
+            if number in skip:
+                raise Dropped(Reason.CRASHED, "the process died or ran out of its limits on this record")
+            row = make_row(entry)
+        except Dropped as drop:
+            self._drop(entry, drop)
+            return
+        self.rows.append(row)
+        self.documents += 1
+        name, characters = row[_LANGUAGE], row[_CHARACTERS]
+        counts = self.languages.setdefault(name, {"documents": 0, "characters": 0})
+        counts["documents"] += 1
+        counts["characters"] += characters
+        self.characters += characters
+        self.truncated += row[_TRUNCATED]
+
+    def _drop(self, entry, drop: Dropped) -> None:
+        name = drop.reason.name
+        self.drops[name] = self.drops.get(name, 0) + 1
+        examples = self.examples.setdefault(name, [])
+        if len(examples) < _EXAMPLES:
+            url = entry.headers.get("warc-target-uri", "") if isinstance(entry, warc.Record) else ""
+            offset = entry.start if isinstance(entry, warc.Damage) else getattr(entry, "offset", 0)
+            examples.append([url[:300], storage.redact(self.item.path), offset, drop.detail[:200]])
+
+    def flush(self) -> pa.Table:
+        columns = list(zip(*self.rows, strict=True)) or [()] * len(DOCUMENT)
+        table = pa.Table.from_arrays(
+            [pa.array(c, f.type) for c, f in zip(columns, DOCUMENT, strict=True)], schema=DOCUMENT
+        )
+        self.rows = []
+        return table
+
+    def receipt(self, mark: str) -> dict:
+        path = storage.redact(self.item.path)
+        damages = ([[0, max(0, self.item.size), self.failure]] if self.failure else []) + self.damages
+        failure = {"path": path, "lost_bytes": self.lost, "damage": damages}
+        return {
+            "parts": 1,
+            "digest": xxhash.xxh3_128_hexdigest(f"{self.item.part}{mark}".encode()),
+            "records": self.records,
+            "documents": self.documents,
+            "drops": self.drops,
+            "bytes": self.end,
+            "page_bytes": self.page_bytes,
+            "characters": self.characters,
+            "truncated": self.truncated,
+            "lost_bytes": self.lost,
+            "languages": self.languages,
+            "examples": self.examples,
+            "failures": [failure] if damages else [],
+            "files": {path: self.read},
+            "counts": {self.item.part: self.documents},
+        }
+
+
+_NAMES = DOCUMENT.names
+_LANGUAGE, _CHARACTERS, _TRUNCATED = (_NAMES.index(n) for n in ("language", "characters", "truncated"))
+
+
+def _entries(item: Item, extract: settings.Extract, part: _Part) -> Iterator[warc.Record | warc.Damage | tables.Row]:
+    """The records, damages or rows of an item, with its bytes booked."""
+    if item.size < 0 and item.tag and not storage.is_remote(item.path):
+        raise OSError(0, item.tag)
+    with storage.open_read(item.path) as file:
+        if tables.is_table(item.path):
+            yield from tables.rows(file, item.path)
+            part.end = max(0, item.size)
+            return
+        size = item.size if item.size >= 0 else storage.stat(item.path).size
+        size = size if size >= 0 else 1 << 62
+        stop = item.start + item.length if item.length >= 0 else size
+        reader = warc.Reader(file, size, item.start, stop, extract.max_page_bytes + (64 << 10))
+        for entry in reader:
+            if isinstance(entry, warc.Damage):
+                part.lost += entry.stop - entry.start
+                if len(part.damages) < _DAMAGES:
+                    part.damages.append([entry.start, entry.stop, entry.reason])
+            else:
+                part.page_bytes += len(entry.body)
+            yield entry
+        part.end = max(0, reader.end - item.start)
+
+
+def make(
+    entry: warc.Record | warc.Damage | tables.Row,
+    item: Item,
+    extract: settings.Extract,
+    identifier: language.Identifier,
+) -> tuple:
+    """The row of a record, in the order of DOCUMENT. Errors: Dropped."""
+    if isinstance(entry, warc.Damage):
+        raise Dropped(Reason.BROKEN_RECORD, entry.reason)
+    page = _of_row(entry, item) if isinstance(entry, tables.Row) else _of_record(entry, extract)
+    raw, found, name, source = _read_text(page, extract)
+    clean = text.clean(raw)
+    if extract.personal_data == "mask":
+        clean = text.mask_personal_data(clean)
+    if not clean:
+        raise Dropped(Reason.EMPTY)
+    label = identifier.identify(clean)
+    url = page.url[:4096]
+    robots = ", ".join(r for r in (page.headers.get("x-robots-tag", "").lower(), found.robots) if r)
+    identity = page.identity or f"{page.url}|{page.time}|{item.path}|{page.offset}|{page.index}"
+    values = signals.measure(clean)
+    return (
+        xxhash.xxh3_128_digest(identity.encode("utf-8", "surrogatepass")),
+        url,
+        _time(page.time),
+        storage.redact(item.path),
+        page.offset,
+        page.length,
+        page.index,
+        clean,
+        text.clean(found.title)[:500],
+        label.label,
+        label.score,
+        label.lines_in_language,
+        name,
+        source,
+        found.language[:35],
+        robots[:200],
+        page.truncated,
+        duplicates.text_hash(clean),
+        duplicates.url_hash(url),
+        duplicates.site_hash(url),
+        duplicates.signature(words.words(clean[:_MINHASH_CHARACTERS])),
+        *(getattr(values, f.name) for f in fields(Signals)),
+    )
+
+
+_MINHASH_CHARACTERS = 1 << 20
+
+
+def _of_row(row: tables.Row, item: Item) -> Page:
+    if row.error:
+        raise Dropped(Reason.BROKEN_RECORD, row.error)
+    identity = f"{row.identity}|{row.url}|{row.time}" if row.identity or row.url else ""
+    url = row.url or f"{os.path.basename(item.path)}#{row.identity or row.offset}"
+    return Page(url, row.time, identity, row.offset, 0, 0, row.text)
+
+
+def _of_record(record: warc.Record, extract: settings.Extract) -> Page:
+    headers = record.headers
+    page = Page(
+        headers.get("warc-target-uri", "").strip("<>"),
+        headers.get("warc-date", ""),
+        headers.get("warc-record-id", ""),
+        record.offset,
+        record.length,
+        record.index,
+    )
+    page.truncated = record.truncated or "warc-truncated" in headers
+    if record.type == "revisit":
+        raise Dropped(Reason.REVISIT)
+    if record.type == "conversion":
+        page.text = record.body[: extract.max_page_bytes].decode("utf-8", "replace")
+        page.truncated |= record.size > extract.max_page_bytes
+        return page
+    if record.type not in ("response", "resource"):
+        raise Dropped(Reason.OTHER_RECORD, record.type)
+    if record.size > extract.max_page_bytes + (64 << 10):
+        raise Dropped(Reason.TOO_LARGE, f"{record.size} bytes")
+    if record.type == "resource":
+        page.data, kind = record.body, headers.get("content-type", "")
+    else:
+        kind = _read_response(page, record, extract)
+    page.is_html = _is_html(kind, page)
+    page.headers = {**page.headers, "content-type": kind}
+    return page
+
+
+def _read_response(page: Page, record: warc.Record, extract: settings.Extract) -> str:
+    """Undo the HTTP envelope; returns the content type."""
+    if "http" not in page.url[:5].lower():
+        raise Dropped(Reason.NOT_HTML, page.url[:60])
+    try:
+        response = http.parse(record.body, extract.max_page_bytes)
+    except http.TooLarge as error:
+        raise Dropped(Reason.TOO_LARGE, str(error)) from None
+    except http.Undecodable as error:
+        raise Dropped(Reason.UNDECODABLE, str(error)) from None
+    if response.status and response.status not in (200, 203, 206):
+        raise Dropped(Reason.HTTP_ERROR, str(response.status))
+    page.data, page.headers = response.body, response.headers
+    page.truncated |= response.truncated
+    return response.headers.get("content-type", "") or record.headers.get("warc-identified-payload-type", "")
+
+
+def _is_html(kind: str, page: Page) -> bool:
+    """HTML or plain text by the declared type, by a look at the bytes where none is declared. Errors: Dropped."""
+    kind = kind.partition(";")[0].strip().lower()
+    if page.url.endswith("/robots.txt"):
+        raise Dropped(Reason.OTHER_RECORD, "robots.txt")
+    head = page.data[:1024].lower()
+    if kind in ("text/html", "application/xhtml+xml") or ("/" not in kind and b"<" in head):
+        return True
+    if kind == "text/plain":
+        return b"<html" in head or b"<!doctype html" in head
+    raise Dropped(Reason.NOT_HTML, kind or "no content type")
+
+
+def _read_text(page: Page, extract: settings.Extract) -> tuple[str, content.Content, str, str]:
+    """(text, what else the page says, charset, who said so). Errors: Dropped."""
+    if page.text is not None:
+        return page.text, content.Content(""), "utf-8", "input"
+    if not page.data.strip():
+        raise Dropped(Reason.EMPTY)
+    decoded = charset.decode(page.data, page.headers.get("content-type", ""), page.is_html)
+    if decoded is None:
+        raise Dropped(Reason.UNDECODABLE, "no charset fits")
+    if not page.is_html:
+        return decoded.text, content.Content(""), decoded.charset, decoded.source
+    try:
+        found = content.extract(decoded.text, extract.main_content)
+    except content.TooComplex as error:
+        raise Dropped(Reason.TOO_COMPLEX, str(error)) from None
+    return found.text, found, decoded.charset, decoded.source
+
+
+def _time(value: str) -> datetime.datetime | None:
+    """A WARC-Date or the like (ISO 8601, possibly shortened) as a moment; None if it is none."""
+    try:
+        moment = datetime.datetime.fromisoformat(value.strip().replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return moment.replace(microsecond=0) if moment.tzinfo else moment.replace(microsecond=0, tzinfo=datetime.UTC)

@@ -1,0 +1,173 @@
+"""Signals -> Reasons, by Thresholds; winners of clusters; copies. Over columns of many documents at once.
+
+Adding a rule means a field in Thresholds, a line in RULES and a Reason.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from corpus.document import Reason, Signals
+from pipeline import language
+
+Columns = Mapping[str, np.ndarray]
+"""Column name -> (documents,) values; strings as objects."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What a document must keep to. Gopher = arXiv:2112.11446, FineWeb = arXiv:2406.17557; ours = DESIGN.md."""
+
+    min_language_score: float = 0.0  # ours; 0: each language's own cut (languages.tsv)
+    min_words: int = 20  # Gopher has 50; short pages of small languages are worth keeping
+    max_words: int = 100_000  # Gopher
+    min_mean_word_length: float = 3.0  # Gopher; scripts written with spaces only
+    max_mean_word_length: float = 14.0  # Gopher has 10, for English; Finnish and Turkish words are longer
+    max_symbols_per_word: float = 0.1  # Gopher
+    min_letter_words: float = 0.7  # Gopher has 0.8 with another definition of word
+    max_bullet_lines: float = 0.9  # Gopher
+    max_cut_lines: float = 0.3  # Gopher
+    min_ended_lines: float = 0.05  # FineWeb has 0.12; many scripts end fewer lines with a mark
+    max_repeated_lines: float = 0.3  # Gopher
+    max_repeated_line_characters: float = 0.2  # Gopher
+    max_repeated_words: float = 0.3  # ours, for runs of five words; Gopher's range is 0.15 to 0.10
+
+
+COLUMNS = ("language", "language_score", *(f.name for f in fields(Signals)))
+"""What the rules read."""
+
+_UNSPACED = ("Hans", "Hant", "Hani", "Jpan", "Thai", "Laoo", "Khmr", "Mymr", "Tibt", "Yiii")
+
+
+def _spaced(columns: Columns) -> np.ndarray:
+    return _by_label(columns["language"], lambda label: label.partition("_")[2] not in _UNSPACED)
+
+
+def _by_label(labels: np.ndarray, function: Callable) -> np.ndarray:
+    """function(label) for each document, called once per distinct label."""
+    values, index = np.unique(labels.astype(str), return_inverse=True)
+    return np.array([function(v) for v in values.tolist()])[index] if len(values) else np.empty(0, bool)
+
+
+def _cut(label: str) -> float:
+    row = language.languages().get(label)
+    return row.cut if row else 0.5
+
+
+RULES: dict[Reason, Callable[[Columns, Thresholds], np.ndarray]] = {
+    Reason.NO_LANGUAGE: lambda c, t: _by_label(c["language"], lambda label: label[:4] in ("und_", "zxx_")),
+    Reason.UNSURE_LANGUAGE: lambda c, t: (
+        c["language_score"] < (t.min_language_score or _by_label(c["language"], _cut).astype(np.float32))
+    ),
+    Reason.TOO_SHORT: lambda c, t: c["words"] < t.min_words,
+    Reason.TOO_LONG: lambda c, t: c["words"] > t.max_words,
+    Reason.WORD_LENGTH: lambda c, t: (
+        _spaced(c)
+        & ((c["mean_word_length"] < t.min_mean_word_length) | (c["mean_word_length"] > t.max_mean_word_length))
+    ),
+    Reason.SYMBOLS: lambda c, t: c["symbols_per_word"] > t.max_symbols_per_word,
+    Reason.FEW_LETTERS: lambda c, t: c["letter_words"] < t.min_letter_words,
+    Reason.BULLETS: lambda c, t: c["bullet_lines"] > t.max_bullet_lines,
+    Reason.CUT_LINES: lambda c, t: c["cut_lines"] > t.max_cut_lines,
+    Reason.LOOSE_LINES: lambda c, t: c["ended_lines"] < t.min_ended_lines,
+    Reason.REPEATED_LINES: lambda c, t: (
+        (c["repeated_lines"] > t.max_repeated_lines) | (c["repeated_line_characters"] > t.max_repeated_line_characters)
+    ),
+    Reason.REPEATED_WORDS: lambda c, t: c["repeated_words"] > t.max_repeated_words,
+    Reason.PLACEHOLDER: lambda c, t: c["placeholder"].astype(bool),
+}
+
+
+def judge(columns: Columns, thresholds: Thresholds, wanted: tuple[str, ...] = ()) -> np.ndarray:
+    """(documents,) uint32 bit sets of every rule that fails. `wanted`: labels to keep, () = all."""
+    bits = np.zeros(len(columns["words"]), np.uint32)
+    for reason, fails in RULES.items():
+        bits |= np.where(fails(columns, thresholds), np.uint32(reason.bit), np.uint32(0))
+    if wanted:
+        other = _by_label(columns["language"], lambda label: label not in wanted)
+        bits |= np.where(other, np.uint32(Reason.OTHER_LANGUAGE.bit), np.uint32(0))
+    return bits
+
+
+def verdicts(bits: np.ndarray) -> np.ndarray:
+    """(documents,) uint8: 0 = kept, else the first failing Reason in the order of the funnel."""
+    first = np.zeros(len(bits), np.uint8)
+    for reason in sorted((r for r in Reason if not r.is_drop), reverse=True):
+        first[(bits & np.uint32(reason.bit)) != 0] = reason
+    return first
+
+
+CONTESTANT = np.dtype(
+    [
+        ("cluster", "<u8"),
+        ("address", "<u8"),
+        ("passes", "?"),
+        ("length", "<u4"),
+        ("time", "<i8"),
+        ("id", "V16"),
+        ("url", "<u8"),
+        ("text", "<u8"),
+        ("characters", "<u4"),
+        ("label", "<u2"),
+    ]
+)
+"""A document of a cluster, as it competes to be the one that is kept. `label`: place among the run's labels."""
+
+VERDICT = np.dtype([("address", "<u8"), ("winner", "<u8"), ("reason", "u1")])
+"""What came out for it: `winner` = own address and reason 0, or another's and why."""
+
+
+def settle(contestants: np.ndarray) -> np.ndarray:
+    """(n,) CONTESTANT of whole clusters -> (n,) VERDICT, sorted by address.
+
+    The winner of a cluster is the longest, then the newest, then the one with the least id among those that pass the
+    rules; a cluster in which none passes has no winner (each is its own) - never by order of arrival.
+    """
+    order = np.lexsort(
+        (
+            _bytes(contestants["id"], 8),
+            _bytes(contestants["id"], 0),
+            -contestants["time"],
+            -contestants["length"].astype(np.int64),
+            ~contestants["passes"],
+            contestants["cluster"],
+        )
+    )
+    sorted_ = contestants[order]
+    starts = np.flatnonzero(np.concatenate(([True], sorted_["cluster"][1:] != sorted_["cluster"][:-1])))
+    best = np.repeat(sorted_[starts], np.diff(np.append(starts, len(sorted_))))
+    loses = best["passes"] & (best["address"] != sorted_["address"])
+    result = np.zeros(len(sorted_), VERDICT)
+    result["address"] = sorted_["address"]
+    result["winner"] = np.where(loses, best["address"], sorted_["address"])
+    kind = np.where(
+        sorted_["url"] == best["url"],
+        Reason.SAME_URL,
+        np.where(sorted_["text"] == best["text"], Reason.SAME_TEXT, Reason.NEAR_DUPLICATE),
+    )
+    result["reason"] = np.where(loses, kind, 0)
+    return result[np.argsort(result["address"])]
+
+
+def _bytes(ids: np.ndarray, start: int) -> np.ndarray:
+    """Eight bytes of each 16-byte id as a big-endian number."""
+    return np.frombuffer(ids.tobytes(), ">u8").reshape(-1, 2)[:, start // 8].astype(np.uint64)
+
+
+def draw(ids: np.ndarray, labels: np.ndarray, copies: Mapping[str, float], seed: int) -> np.ndarray:
+    """(documents,) uint8: how often an epoch sees each document; its language's copies, rounded by a coin that only
+    the document's id and the seed decide. ids: (documents,) V16."""
+    wanted = _by_label(labels, lambda label: copies.get(label, 1.0)).astype(np.float64)
+    coin = uniform(_bytes(ids, 0), seed)
+    return np.minimum(255, np.floor(wanted) + (coin < wanted % 1.0)).astype(np.uint8)
+
+
+def uniform(hashes: np.ndarray, seed: int) -> np.ndarray:
+    """(n,) uint64 -> (n,) float64 in [0, 1), the same for the same hash and seed (Murmur3's finalizer)."""
+    with np.errstate(over="ignore"):
+        z = hashes.astype(np.uint64) + np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+        z = (z ^ (z >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+        z ^= z >> np.uint64(33)
+    return (z >> np.uint64(11)).astype(np.float64) / (1 << 53)

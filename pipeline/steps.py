@@ -1,0 +1,328 @@
+"""The steps from end to end: what is planned, which graphs run, what is checked and written when they have run."""
+
+import json
+from dataclasses import asdict, dataclass, field
+
+from corpus import document, settings, shards, storage
+from corpus.terminal import StepError, UserError, amount, size
+from pipeline import books, extract, items, language, select, tokenize
+from pipeline.flow import Runner
+from pipeline.selection import Thresholds
+
+MARKER = "settings.toml"
+
+
+@dataclass
+class Options:
+    """What was asked for besides the settings."""
+
+    output: str
+    limit: int | None = None
+    slice: str | None = None
+    redo: bool = False
+    said: list[str] = field(default_factory=list)
+
+
+def prepare_folder(folder: str, create: bool = True) -> None:
+    """Refuse a folder that holds something else than a corpus; sweep up what a killed run left half-written."""
+    if storage.is_remote(folder):
+        return
+    names = {p.removeprefix(folder.rstrip("/") + "/").split("/")[0] for p in storage.list_files(folder)}
+    ours = {"documents", "selection", "tokens", "columns", MARKER}
+    if names and not names & ours:
+        raise UserError(f"{folder}: holds something else than a corpus ({sorted(names)[0]}); name an empty folder")
+    if not names and not create:
+        raise UserError(f"{folder}: no corpus there; run python -m pipeline extract first")
+    storage.sweep(folder)
+
+
+# --- settings.toml: as it was run ---------------------------------------------------------------------------------
+
+
+def _record(folder: str, step: str, values: dict) -> None:
+    """Add a step's settings to settings.toml."""
+    path = storage.join(folder, MARKER)
+    tables = recorded(folder)
+    tables[step] = values
+    storage.write(path, settings.to_toml(dict(sorted(tables.items()))))
+
+
+def recorded(folder: str) -> dict:
+    """The tables of the folder's settings.toml; {} if there is none."""
+    import tomllib
+
+    try:
+        return tomllib.loads(storage.read(storage.join(folder, MARKER)).decode())
+    except FileNotFoundError:
+        return {}
+
+
+def _refuse_other(folder: str, wanted: dict) -> None:
+    there = recorded(folder).get("extract")
+    if there is None:
+        return
+    for name, value in wanted.items():
+        if name in there and there[name] != value:
+            raise UserError(
+                f"{folder}: made with {name} = {there[name]!r}, not {value!r}; "
+                "name another --output, or --redo to make its documents again"
+            )
+
+
+# --- extract ------------------------------------------------------------------------------------------------------
+
+
+def run_extract(paths: list[str], own: settings.Extract, runner: Runner, options: Options) -> dict:
+    """Crawl files -> documents/. Returns the books."""
+    folder = options.output
+    model = language.load(own.language_model).digest
+    configuration = {**extract.configuration(own, model), "item_bytes": own.item_bytes}
+    prepare_folder(folder)
+    if not options.redo:
+        _refuse_other(folder, configuration)
+    plan = items.plan(paths, own.item_bytes)
+    _record(folder, "extract", configuration)
+    items.write_plan(storage.join(folder, "documents"), plan)
+    tasks = storage.join(folder, "documents", items.PLAN)
+    total = sum(max(0, i.length) for i in plan)
+    context = {"extract": own, "folder": storage.join(folder, "documents"), "limit": options.limit, "model": model}
+    read = Slice(options.slice)
+    receipt = runner.map("extract", tasks, read, extract.run, context, total, size, "bytes")
+    if options.slice:
+        return receipt
+    books.check_extract(receipt, len(plan))
+    failed = books.failed_files(receipt)
+    books.write_failed(folder, failed)
+    books.write(folder, "documents", receipt)
+    options.said += [*books.summary_of_extract(receipt, failed), *_orphans(folder, plan)]
+    return receipt
+
+
+class Slice:
+    """The plan's items, or a slice of them."""
+
+    def __init__(self, spec: str | None):
+        self.spec = spec
+
+    def __call__(self, path: str) -> list[items.Item]:
+        return items.slice_of(items.read_plan(path.rpartition("/")[0]), self.spec)
+
+
+def _orphans(folder: str, plan: list[items.Item]) -> list[str]:
+    """Parts that the plan does not list: named, never read."""
+    planned = {i.part for i in plan}
+    found = [
+        p
+        for p in storage.list_files(storage.join(folder, "documents"))
+        if p.endswith(".parquet") and p.rpartition("/")[2] not in planned
+    ]
+    return [f"{len(found)} parts are not in the plan any more and are not read, say {found[0]}"] if found else []
+
+
+def documents_of(folder: str) -> tuple[list[items.Item], dict]:
+    """The plan and the books of the documents. After a run in slices the books are summed here from the parts."""
+    plan = items.read_plan(storage.join(folder, "documents"))
+    made = books.read(folder, "documents")
+    if made is not None and set(made.get("counts", {})) == {i.part for i in plan}:
+        return plan, made
+    receipts = [extract.read_receipt(storage.join(folder, "documents", i.part)) for i in plan]
+    missing = [i for i, r in zip(plan, receipts, strict=True) if r is None]
+    if missing:
+        raise UserError(
+            f"{folder}/documents: {len(missing)} of {len(plan)} parts are missing, say that of "
+            f"{missing[0].path}; run python -m pipeline extract to the end"
+        )
+    receipt = items.add_receipts(r for r in receipts if r)
+    books.check_extract(receipt, len(plan))
+    books.write_failed(folder, books.failed_files(receipt))
+    books.write(folder, "documents", receipt)
+    return plan, receipt
+
+
+# --- select -------------------------------------------------------------------------------------------------------
+
+
+def read_runs(path: str) -> list[select.Run]:
+    return [select.Run(r["number"], r["first"], tuple(r["parts"])) for r in json.loads(storage.read(path))]
+
+
+def read_ranges(path: str) -> list[int]:
+    return list(range(json.loads(storage.read(path))))
+
+
+def run_select(
+    own: settings.Select, thresholds: Thresholds, run_documents: int, runner: Runner, options: Options
+) -> dict:
+    """Documents -> selection/. Returns the books."""
+    folder = options.output
+    prepare_folder(folder, create=False)
+    plan, made = documents_of(folder)
+    order = settings.fingerprint([i.part for i in plan])
+    clusters = select.cluster_fingerprint(made, order, own.near_duplicates)
+    mark = select.fingerprint(clusters, own, thresholds)
+    there = books.read(folder, "selection")
+    if there is not None and there.get("fingerprint") == mark and _all_there(folder, plan):
+        options.said += [*books.summary_of_select(there), "nothing to do: the selection was made with these settings"]
+        return there
+    storage.remove([storage.join(folder, "selection", books.BOOKS)])
+    job = select.Job(
+        folder,
+        own,
+        thresholds,
+        select.ranges_for(made["documents"], own.memory),
+        tuple(sorted(made["languages"])),
+        mark,
+    )
+    runs = select.plan_runs([i.part for i in plan], made["counts"], run_documents)
+    tasks = storage.join(folder, "selection", "work", "runs.json")
+    storage.write(tasks, json.dumps([asdict(r) for r in runs]))
+    ranges = storage.join(folder, "selection", "work", "ranges.json")
+    storage.write(ranges, json.dumps(job.ranges))
+    if not select.kept_clusters(folder, clusters):
+        storage.remove(p for p in storage.list_files(storage.join(folder, "selection", "clusters")))
+        _meet(
+            runner,
+            own,
+            "keys",
+            (select.spill_keys, select.spilled_pairs),
+            (select.produce_keys, select.pairs),
+            tasks,
+            ranges,
+            job,
+            len(runs),
+        )
+        select.cluster(runs, job)
+        select.keep_clusters(folder, clusters)
+    receipt = _meet(
+        runner,
+        own,
+        "contest",
+        (select.spill_contest, select.spilled_settle),
+        (select.contest, select.settle),
+        tasks,
+        ranges,
+        job,
+        len(runs),
+    )
+    select.crown(runs, job)
+    copies = select.weigh(receipt, job)
+    receipt = runner.map("apply", tasks, read_runs, select.apply, {"job": job, "copies": copies}, len(runs), amount)
+    storage.remove(storage.list_files(storage.join(folder, "selection", "work")))
+    _remove_stale(folder, plan)
+    books.check_select(receipt, made)
+    _record(folder, "select", {**settings.substance(own), "run_documents": run_documents})
+    _record(folder, "thresholds", asdict(thresholds))
+    receipt = {**receipt, "fingerprint": mark, "copies": copies}
+    books.write(folder, "selection", receipt)
+    options.said += books.summary_of_select(receipt)
+    return receipt
+
+
+def _meet(
+    runner: Runner,
+    own: settings.Select,
+    label: str,
+    files: tuple,
+    beam: tuple,
+    tasks: str,
+    ranges: str,
+    job: select.Job,
+    runs: int,
+) -> dict:
+    """Produce keys from runs, bring them together by range: through files, or through Beam's shuffle."""
+    context = {"job": job}
+    if own.exchange == "beam" or (own.exchange == "auto" and not runner.local):
+        return runner.exchange(label, tasks, read_runs, *beam, context, runs, amount)
+    first = runner.map(label, tasks, read_runs, files[0], context, runs, amount)
+    second = runner.map(f"{label}-ranges", ranges, read_ranges, files[1], context, job.ranges, amount)
+    return items.add_receipts([first, second])
+
+
+def _all_there(folder: str, plan: list[items.Item]) -> bool:
+    found = {p.rpartition("/")[2] for p in storage.list_files(storage.join(folder, "selection"))}
+    return all(i.part in found for i in plan)
+
+
+def _remove_stale(folder: str, plan: list[items.Item]) -> None:
+    planned = {i.part for i in plan}
+    storage.remove(
+        p
+        for p in storage.list_files(storage.join(folder, "selection"))
+        if p.endswith(".parquet") and p.rpartition("/")[2] not in planned
+    )
+
+
+# --- tokenize -----------------------------------------------------------------------------------------------------
+
+
+def read_plans(path: str) -> list[tokenize.Plan]:
+    return [
+        tokenize.Plan(p["path"], tuple(tokenize.Piece(*x) for x in p["pieces"])) for p in json.loads(storage.read(path))
+    ]
+
+
+def run_tokenize(own: settings.Tokenize, runner: Runner, options: Options) -> shards.Manifest:
+    """Documents, selection, vocabulary -> tokens/. Returns the manifest."""
+    folder = options.output
+    prepare_folder(folder, create=False)
+    plan, made = documents_of(folder)
+    selected = books.read(folder, "selection")
+    if selected is None:
+        raise UserError(f"{folder}: no finished selection; run python -m pipeline select first")
+    if selected["documents"] != made["documents"]:
+        raise UserError(f"{folder}: the selection is of other documents; run python -m pipeline select again")
+    source = own.vocabulary or storage.join(folder, "vocabulary")
+    vocabulary = tokenize.load_vocabulary(source)
+    runs = select.plan_runs([i.part for i in plan], made["counts"], own.run_documents)
+    mark = tokenize.fingerprint(selected["fingerprint"], vocabulary.digest, own, len(runs))
+    manifest = _finished(folder, mark)
+    if manifest is None:
+        manifest = _make_tokens(runs, tokenize.Job(folder, source, own.shard_tokens, mark), selected, runner)
+        _record(folder, "tokenize", {**settings.substance(own), "vocabulary": vocabulary.digest})
+    else:
+        options.said.append("nothing to do: the shards were made with these settings")
+    languages = manifest.languages()
+    options.said.append(
+        f"{amount(sum(s.tokens for s in manifest.shards))} tokens in {len(manifest.shards)} shards, "
+        f"{len(languages)} languages; vocabulary of {vocabulary.size:,} pieces"
+    )
+    return manifest
+
+
+def _finished(folder: str, mark: str) -> shards.Manifest | None:
+    tokens = storage.join(folder, "tokens")
+    try:
+        manifest = shards.read_manifest(tokens)
+    except shards.ShardError:
+        return None
+    if manifest.fingerprint != mark or list(shards.verify(tokens, manifest, contents=False)):
+        return None
+    return manifest
+
+
+def _make_tokens(runs: list[select.Run], job: tokenize.Job, selected: dict, runner: Runner) -> shards.Manifest:
+    storage.remove([job.path("tokens", shards.MANIFEST)])
+    tasks = job.path("tokens", "encoded", "runs.json")
+    storage.write(tasks, json.dumps([asdict(r) for r in runs]))
+    receipt = runner.map("encode", tasks, read_runs, tokenize.encode, {"job": job}, len(runs), amount)
+    plans = tokenize.plan_shards(receipt, job.shard_tokens)
+    path = job.path("tokens", "encoded", "shards.json")
+    storage.write(
+        path, json.dumps([{"path": p.path, "pieces": [list(vars(x).values()) for x in p.pieces]} for p in plans])
+    )
+    total = sum(x.tokens for p in plans for x in p.pieces)
+    receipt = runner.map("gather", path, read_plans, tokenize.gather, {"job": job}, total, amount, "tokens")
+    totals = {"tokens": receipt.get("tokens", 0), "documents": selected["kept"]}
+    manifest = tokenize.manifest(receipt, totals, job)
+    books.check_tokens(manifest.shards, selected)
+    tokenize.clear(job.folder, {p.path for p in plans})
+    storage.remove(storage.list_files(job.path("tokens", "encoded")))
+    shards.write_manifest(job.path("tokens"), manifest)
+    return manifest
+
+
+def check_format(folder: str) -> None:
+    """Refuse a corpus of another format version."""
+    there = recorded(folder).get("extract", {}).get("format", document.FORMAT)
+    if there != document.FORMAT:
+        raise StepError(f"{folder}: of format version {there}, this is {document.FORMAT}; extract again")
