@@ -1,0 +1,99 @@
+"""Which tokens the generator has to fill in: whole words, drawn without replacement, in exact number.
+
+Everything random is a hash of (seed, sample index, place), so a window gets the same masks in whichever batch and
+process it stands. (The reference implementation of ELECTRA draws with replacement; a place drawn twice with two
+samples then gets the mean of two token ids. Not so here.)
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainer.stream import MASK, key, scramble
+
+HIDDEN = 0.85  # share of the chosen tokens that become [MASK]; the others stay (ELECTRA, arXiv:2003.10555)
+LONGEST = 8  # pieces; a longer run without a word start (URL, digits) is cut, or it could never be chosen
+
+
+@dataclass(frozen=True)
+class Masks:
+    """inputs: (B, S) int32, the tokens with [MASK]. chosen: (R,) int64, flat places b * S + s, ascending.
+    noise: (R,) int32, seeds of the generator's samples at these places."""
+
+    inputs: np.ndarray
+    chosen: np.ndarray
+    noise: np.ndarray
+
+
+def words(tokens: np.ndarray, word_start: np.ndarray, special: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(flat places of the tokens that may be masked, number of the word that each belongs to, from 0).
+
+    tokens: (B, S). A word ends at the next word start, at a special token and at the window's edge."""
+    flat = tokens.reshape(-1)
+    free = ~special[flat]
+    places = np.flatnonzero(free)
+    if not len(places):
+        return places, places
+    starts = word_start[flat[places]] | (np.diff(places, prepend=-2) > 1) | (places % tokens.shape[1] == 0)
+    begun = np.maximum.accumulate(np.where(starts, np.arange(len(places)), 0))
+    starts |= (np.arange(len(places)) - begun) % LONGEST == 0
+    return places, np.cumsum(starts) - 1
+
+
+def draw(lengths: np.ndarray, owner: np.ndarray, order: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Words in random order until each window has `wanted` tokens, skipping those that no longer fit.
+
+    lengths, owner (window), order (random): (words,). wanted: (windows,). Returns (words,) bool. If whole words do
+    not add up to the number, the rest is left out or one word more taken, whichever is nearer; at least one word.
+    """
+    taken = np.zeros(len(lengths), bool)
+    left = wanted.copy()
+    queue = np.lexsort((order, owner))
+    sums = np.cumsum(lengths[queue])
+    counts = np.bincount(owner, minlength=len(wanted))
+    before = np.concatenate([[0], sums])[np.cumsum(counts) - counts]
+    taken[queue[sums - before[owner[queue]] <= wanted[owner[queue]]]] = True
+    np.subtract.at(left, owner[taken], lengths[taken])
+    queue = queue[~taken[queue]]
+    while len(queue := queue[lengths[queue] <= left[owner[queue]]]):
+        first = queue[np.unique(owner[queue], return_index=True)[1]]
+        taken[first] = True
+        left[owner[first]] -= lengths[first]
+        queue = queue[~taken[queue]]
+    return taken | _one_more(lengths, owner, order, taken, left, wanted)
+
+
+def _one_more(lengths, owner, order, taken, left, wanted) -> np.ndarray:
+    """The shortest word left in each window, where it comes nearer to the number than leaving it out."""
+    more = np.zeros(len(lengths), bool)
+    rest = np.flatnonzero(~taken & (left[owner] > 0))
+    rest = rest[np.lexsort((order[rest], lengths[rest], owner[rest]))]
+    shortest = rest[np.unique(owner[rest], return_index=True)[1]]
+    lacking = left[owner[shortest]]
+    empty = lacking == wanted[owner[shortest]]
+    more[shortest[(lengths[shortest] - lacking < lacking) | empty]] = True
+    return more
+
+
+def mask(
+    tokens: np.ndarray, index: np.ndarray, word_start: np.ndarray, special: np.ndarray, share: float, seed: int
+) -> Masks:
+    """tokens: (B, S) windows of the samples `index` (B,). word_start, special: (vocabulary,) bool.
+
+    A window gets round(share * its tokens that are not special) chosen tokens, as near as whole words allow."""
+    batch, length = tokens.shape
+    keys = np.array([key(seed, int(i), 3) for i in index], np.uint64)
+    places, word = words(tokens, word_start, special)
+    window = places // length
+    lengths = np.bincount(word) if len(word) else np.zeros(0, np.int64)
+    firsts = np.flatnonzero(np.diff(word, prepend=-1))
+    owner = window[firsts]
+    order = scramble(keys[owner] + (places[firsts] % length).astype(np.uint64))
+    wanted = np.floor(share * np.bincount(window, minlength=batch) + 0.5).astype(np.int64)
+    wanted = np.maximum(wanted, (np.bincount(window, minlength=batch) > 0).astype(np.int64))
+    chosen = places[draw(lengths, owner, order, wanted)[word]]
+    bits = scramble(scramble(keys[chosen // length] + (chosen % length).astype(np.uint64)) + np.uint64(1))
+    inputs = tokens.copy()
+    hidden = (bits >> np.uint64(40)) < np.uint64(HIDDEN * (1 << 24))
+    inputs.reshape(-1)[chosen[hidden]] = MASK
+    return Masks(inputs, chosen, (bits & np.uint64(0xFFFFFFFF)).astype(np.uint32).view(np.int32))
