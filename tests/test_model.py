@@ -1,0 +1,189 @@
+"""The architecture is the published one: its sizes, and its logits against another implementation."""
+
+import pytest
+import torch
+
+from trainer import model
+from trainer.model import Config, Electra, Tower, configure, see
+
+VOCABULARY = 30_522  # of the published models
+
+
+def discriminator(size: str, embedding: int) -> int:
+    """Weights of the discriminator with its embeddings, without sentence-order head."""
+    parts = model.parameters(configure(size, VOCABULARY, share="none", embedding=embedding, order=False))
+    return sum(n for part, n in parts.items() if part == "embeddings" or part.startswith("discriminator"))
+
+
+@pytest.mark.parametrize(
+    ("size", "embedding", "published"), [("small", 128, 14), ("base", 768, 110), ("large", 1024, 335)]
+)
+def test_parameters_are_the_published_ones(size, embedding, published):
+    """ELECTRA's README, in millions (rounded there)."""
+    assert abs(discriminator(size, embedding) / 1e6 - published) < 0.012 * published + 0.5
+
+
+def test_albert_base():
+    """12 M parameters for 12 shared layers of 768 (arXiv:1909.11942, table 1)."""
+    parts = model.parameters(configure("base", 30_000, share="all", order=False))
+    assert 11e6 < parts["embeddings"] + parts["discriminator"] < 12.5e6
+
+
+@pytest.mark.parametrize(("share", "attentions", "feed_forwards"), [
+    ("all", 1, 1), ("attention", 1, 2), ("feed-forward", 2, 1), ("none", 2, 2),
+])  # fmt: skip
+def test_sharing(share, attentions, feed_forwards):
+    """A shared part exists once, and copying it into all layers of an unshared model changes nothing."""
+    torch.manual_seed(0)
+    shared, alone = (Electra(configure("tiny", 128, share=s)) for s in (share, "none"))
+    assert len(shared.discriminator.attentions) == attentions
+    assert len(shared.discriminator.feed_forwards) == feed_forwards
+    weights = shared.state_dict()
+    for name in alone.state_dict():
+        if name not in weights:
+            weights[name] = weights[name.replace("s.1.", "s.0.")]
+    alone.load_state_dict(weights)
+    embedded, mask = torch.randn(2, 8, 64), see(torch.ones(2, 8))
+    assert torch.equal(shared.discriminator(embedded, mask), alone.discriminator(embedded, mask))
+
+
+def test_generator_is_narrower():
+    widths = {size: configure(size, 128, share="all").generator for size in model.PRESETS}
+    assert {s: (t.hidden, t.heads) for s, t in widths.items()} == {
+        "tiny": (64, 1), "small": (64, 1), "base": (256, 4), "large": (256, 4)
+    }  # fmt: skip
+    assert configure("base", 128, share="all", generator=0.5).generator.hidden == 384
+
+
+def test_config_survives_json():
+    from dataclasses import asdict
+
+    config = configure("tiny", 128, share="attention")
+    assert Config.of(asdict(config)) == config
+
+
+def test_same_seed_same_weights():
+    one, two, other = (
+        Electra(configure("tiny", 128, share="all"), torch.Generator().manual_seed(s)).state_dict() for s in (1, 1, 2)
+    )
+    assert all(torch.equal(one[k], two[k]) for k in one)
+    assert not torch.equal(one["embeddings.tokens.weight"], other["embeddings.tokens.weight"])
+    assert abs(float(one["embeddings.tokens.weight"].std()) - 0.0176) < 0.001  # .02, cut off at two sigma
+
+
+def test_packed_equals_padded():
+    """Sequences in one window give what each gives alone in a padded row."""
+    torch.manual_seed(1)
+    made = Electra(configure("tiny", 128, share="none"))
+    _noise(made)
+    lengths = [7, 20, 1, 4]
+    texts = [torch.randint(5, 128, (n,)) for n in lengths]
+    packed = torch.zeros(3, 1, 40, dtype=torch.long)
+    alone = torch.zeros(3, 4, 24, dtype=torch.long)
+    at = 0
+    for row, (n, text) in enumerate(zip(lengths, texts, strict=True)):
+        places = torch.arange(n)
+        packed[:, 0, at : at + n] = torch.stack([text, torch.full((n,), row + 1), places])
+        alone[:, row, :n] = torch.stack([text, torch.ones(n, dtype=torch.long), places])
+        at += n
+    states = []
+    for tokens, sequences, positions in (packed, alone):
+        embedded = made.embeddings(tokens, positions, torch.zeros_like(tokens))
+        states.append(made.replaced(made.discriminator(embedded, see(sequences))))
+    at = 0
+    for row, n in enumerate(lengths):
+        assert torch.allclose(states[0][0, at : at + n], states[1][row, :n], atol=1e-5)
+        at += n
+
+
+def _noise(module: torch.nn.Module) -> None:
+    """All weights random, biases and norms too, so that none can be forgotten unnoticed."""
+    with torch.no_grad():
+        for weight in module.parameters():
+            weight.add_(torch.randn_like(weight) * 0.1)
+
+
+def _copy(theirs, embeddings, encoder) -> dict:
+    """Weights of a Hugging Face ElectraModel under our names."""
+    t = theirs.state_dict()
+    found = {f"{embeddings}.{ours}.weight": t[f"embeddings.{name}_embeddings.weight"] for ours, name in (
+        ("tokens", "word"), ("positions", "position"), ("types", "token_type"))}  # fmt: skip
+    names = {"attention.output.dense": "attentions.{}.out", "attention.output.LayerNorm": "attentions.{}.norm",
+             "intermediate.dense": "feed_forwards.{}.wide", "output.dense": "feed_forwards.{}.narrow",
+             "output.LayerNorm": "feed_forwards.{}.norm"}  # fmt: skip
+    for kind in ("weight", "bias"):
+        found[f"{embeddings}.norm.{kind}"] = t[f"embeddings.LayerNorm.{kind}"]
+        if f"embeddings_project.{kind}" in t:
+            found[f"{encoder}.project.{kind}"] = t[f"embeddings_project.{kind}"]
+        for k in range(theirs.config.num_hidden_layers):
+            layer = f"encoder.layer.{k}"
+            parts = [t[f"{layer}.attention.self.{n}.{kind}"] for n in ("query", "key", "value")]
+            found[f"{encoder}.attentions.{k}.into.{kind}"] = torch.cat(parts)
+            for name, ours in names.items():
+                found[f"{encoder}.{ours.format(k)}.{kind}"] = t[f"{layer}.{name}.{kind}"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def batch():
+    torch.manual_seed(2)
+    tokens = torch.randint(5, 256, (3, 33))
+    lengths = torch.tensor([33, 20, 5])[:, None]
+    sequences = (torch.arange(33) < lengths).long()
+    types = (torch.arange(33) >= lengths // 2).long() * sequences
+    return tokens, sequences, torch.arange(33).expand(3, -1), types
+
+
+def _pair(embedding: int):
+    """Their configuration and our model of the same shape, with random weights."""
+    transformers = pytest.importorskip("transformers")
+    config = transformers.ElectraConfig(
+        vocab_size=256, embedding_size=embedding, hidden_size=128, num_hidden_layers=3, num_attention_heads=2,
+        intermediate_size=512, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+    )  # fmt: skip
+    tower = Tower(3, 128, "none")
+    return transformers, config, Electra(Config(256, 512, embedding, tower, tower, False))
+
+
+@pytest.mark.parametrize("embedding", [64, 128])
+def test_discriminator_logits_equal_hugging_face(batch, embedding):
+    transformers, config, ours = _pair(embedding)
+    theirs = transformers.ElectraForPreTraining(config).eval()
+    _noise(theirs)
+    weights = _copy(theirs.electra, "embeddings", "discriminator")
+    for kind in ("weight", "bias"):
+        weights[f"discriminator_head.linear.{kind}"] = theirs.state_dict()[f"discriminator_predictions.dense.{kind}"]
+        weights[f"discriminator_out.{kind}"] = theirs.state_dict()[f"discriminator_predictions.dense_prediction.{kind}"]
+    missing, unexpected = ours.load_state_dict(weights, strict=False)
+    assert not unexpected
+    assert all(n.startswith("generator") for n in missing)
+    tokens, sequences, positions, types = batch
+    with torch.no_grad():
+        expected = theirs(input_ids=tokens, attention_mask=sequences, token_type_ids=types).logits
+        found = ours.replaced(ours.discriminator(ours.embeddings(tokens, positions, types), see(sequences)))
+    real = sequences > 0
+    assert expected[real].std() > 0.1
+    assert torch.allclose(found[real], expected[real], atol=1e-5)
+
+
+@pytest.mark.parametrize("embedding", [64, 128])
+def test_generator_logits_equal_hugging_face(batch, embedding):
+    transformers, config, ours = _pair(embedding)
+    theirs = transformers.ElectraForMaskedLM(config).eval()
+    _noise(theirs)
+    t, weights = theirs.state_dict(), _copy(theirs.electra, "embeddings", "generator")
+    for kind in ("weight", "bias"):
+        weights[f"generator_head.linear.{kind}"] = t[f"generator_predictions.dense.{kind}"]
+        weights[f"generator_head.norm.{kind}"] = t[f"generator_predictions.LayerNorm.{kind}"]
+    weights["generator_bias"] = t["generator_lm_head.bias"]
+    missing, unexpected = ours.load_state_dict(weights, strict=False)
+    assert not unexpected
+    assert all(n.startswith("discriminator") for n in missing)
+    tokens, sequences, positions, types = batch
+    with torch.no_grad():
+        expected = theirs(input_ids=tokens, attention_mask=sequences, token_type_ids=types).logits
+        rows = ours.filled(ours.generator(ours.embeddings(tokens, positions, types), see(sequences)))
+        found = rows @ ours.embeddings.tokens.weight.T + ours.generator_bias
+    real = sequences > 0
+    assert expected[real].std() > 0.1
+    assert torch.allclose(found[real], expected[real], atol=1e-5, rtol=1e-5)

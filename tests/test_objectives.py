@@ -1,0 +1,201 @@
+"""The objectives against their plain formulas."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from token_folder import TABLE, quick, write_folder
+from torch.nn import functional
+
+from corpus import shards
+from trainer import objectives
+from trainer.masking import mask
+from trainer.model import Electra, configure, see
+from trainer.objectives import BINS, NAMED, SUMS, Batch, Pretraining
+from trainer.stream import Stream
+
+CPU = torch.device("cpu")
+ALLOWED = torch.from_numpy(~TABLE.special)
+
+
+@pytest.fixture(scope="module")
+def batch(tmp_path_factory):
+    folder = write_folder(tmp_path_factory.mktemp("tokens"))
+    index = np.arange(8)
+    windows = Stream(folder, shards.read_manifest(folder), 64, TABLE.sentence_end).batch(index)
+    return Batch.of(windows, mask(windows.tokens, index, TABLE.word_start, TABLE.special, 0.15, 0), CPU)
+
+
+@pytest.fixture
+def learner():
+    torch.manual_seed(0)
+    made = Electra(configure(quick().size, len(ALLOWED), share="all"))
+    with torch.no_grad():
+        for weight in made.parameters():
+            weight.add_(torch.randn_like(weight) * 0.05)
+    return Pretraining(made, (1.0, 50.0, 1.0), ALLOWED)
+
+
+def rows(count=40, width=16, size=300, seed=0):
+    torch.manual_seed(seed)
+    made = [torch.randn(count, width), torch.randn(size, width), torch.randn(size)]
+    return [t.requires_grad_() for t in made], torch.randint(size, (count,))
+
+
+@pytest.mark.parametrize("chunk", [300, 300 * 7, 1 << 25])
+def test_fill_is_cross_entropy_with_its_gradient(monkeypatch, chunk):
+    """Loss, gradients and hits of the chunked function equal the plain ones, however few rows a chunk has."""
+    monkeypatch.setattr(objectives, "LOGITS", chunk)
+    (h, table, bias), targets = rows()
+    loss, _, hits = objectives.fill(
+        h, table, bias, targets, torch.arange(40, dtype=torch.int32), torch.ones(300).bool()
+    )
+    (3 * loss).backward()
+    found = [t.grad.clone() for t in (h, table, bias)]
+    for t in (h, table, bias):
+        t.grad = None
+    logits = h @ table.T + bias
+    plain = functional.cross_entropy(logits, targets, reduction="sum")
+    (3 * plain).backward()
+    assert torch.allclose(loss, plain, rtol=1e-6)
+    assert torch.equal(hits, logits.argmax(1) == targets)
+    for ours, t in zip(found, (h, table, bias), strict=True):
+        assert torch.linalg.norm(ours - t.grad) < 1e-4 * torch.linalg.norm(t.grad)
+
+
+def test_fill_without_rows():
+    (h, table, bias), targets = rows(0)
+    loss, samples, _ = objectives.fill(
+        h, table, bias, targets, torch.zeros(0, dtype=torch.int32), torch.ones(300).bool()
+    )
+    loss.backward()
+    assert loss == 0
+    assert len(samples) == 0
+    assert not table.grad.any()
+
+
+def test_samples_follow_the_softmax():
+    """100,000 samples of ten tokens: each within five standard deviations of its probability."""
+    logits = torch.tensor([3.0, 2, 1, 0, -1, -2, 5, 0.5, 0, 0])
+    allowed = torch.ones(10, dtype=torch.bool)
+    allowed[6] = False
+    count = 100_000
+    noise = torch.arange(count, dtype=torch.int32) * 7919
+    found = objectives.sample(logits.expand(count, -1), noise, allowed).bincount(minlength=10) / count
+    p = logits.masked_fill(~allowed, -torch.inf).softmax(0)
+    assert found[6] == 0
+    assert ((found - p).abs() <= 5 * (p * (1 - p) / count).sqrt() + 1e-9).all()
+
+
+def test_noise_is_gumbel_and_a_function_of_the_seed():
+    noise = torch.tensor([1, 2, -5], dtype=torch.int32)
+    found = objectives.gumbel(noise, 50_000)
+    assert torch.equal(found[1:2], objectives.gumbel(noise[1:2], 50_000))
+    assert torch.isfinite(found).all()
+    assert abs(float(found.mean()) - 0.5772) < 0.02
+    assert abs(float(found.std()) - math.pi / math.sqrt(6)) < 0.02
+    assert abs(float(torch.corrcoef(found)[0, 1])) < 0.02
+
+
+def test_find_is_bce_over_real_tokens():
+    logits, replaced = torch.tensor([[0.5, -2.0, 9.0]]), torch.tensor([[True, False, True]])
+    real = torch.tensor([[True, True, False]])
+    expected = math.log1p(math.exp(-0.5)) + math.log1p(math.exp(-2.0))
+    assert math.isclose(float(objectives.find(logits, replaced, real)), expected, rel_tol=1e-6)
+    assert objectives.find(logits, replaced, ~real | real) > 0
+    assert objectives.find(logits, replaced, torch.zeros(1, 3).bool()) == 0
+
+
+def test_order_is_bce():
+    expected = math.log1p(math.exp(-2.0)) + math.log1p(math.exp(-1.0))
+    assert math.isclose(
+        float(objectives.order(torch.tensor([2.0, -1.0]), torch.tensor([1.0, 0.0]))), expected, rel_tol=1e-6
+    )
+
+
+def test_loss_is_the_weighted_sum_of_the_plain_formulas(batch, learner):
+    """The whole objective, written out without chunks and gathers."""
+    made = learner.model
+    loss, tally = learner(batch, batch.counts())
+    visible = see(batch.sequences)
+    states = made.generator(made.embeddings(batch.inputs, batch.positions, batch.types), visible)
+    logits = (made.filled(states) @ made.embeddings.tokens.weight.T + made.generator_bias).flatten(0, 1)[batch.chosen]
+    targets = batch.tokens.flatten()[batch.chosen]
+    corrupted = batch.tokens.clone().flatten()
+    corrupted[batch.chosen] = objectives.sample(logits, batch.noise, ALLOWED)
+    corrupted = corrupted.view_as(batch.tokens)
+    states = made.discriminator(made.embeddings(corrupted, batch.positions, batch.types), visible)
+    real = batch.sequences > 0
+    labels = (corrupted != batch.tokens).float()
+    swap = made.order_head(states.flatten(0, 1)[batch.pairs])
+    parts = [
+        functional.cross_entropy(logits, targets),
+        functional.binary_cross_entropy_with_logits(made.replaced(states)[real], labels[real]),
+        functional.binary_cross_entropy_with_logits(swap, batch.swapped),
+    ]
+    assert torch.allclose(loss, parts[0] + 50 * parts[1] + parts[2], rtol=1e-5)
+    figures = objectives.figures(tally, learner.weights)
+    assert math.isclose(figures["loss"], float(loss.detach()), rel_tol=1e-5)
+    for name, part in zip(("generator_loss", "discriminator_loss", "order_loss"), parts, strict=True):
+        assert math.isclose(figures[name], float(part.detach()), rel_tol=1e-5)
+    called = made.replaced(states)[real] > 0
+    assert tally[SUMS.index("replaced")] == labels[real].sum()
+    assert tally[SUMS.index("found")] == (called & (labels[real] > 0)).sum()
+    assert tally[SUMS.index("tokens")] == real.sum()
+
+
+def test_a_sample_that_is_the_original_counts_as_real(batch, learner):
+    """With a generator that is always right nothing is replaced."""
+    targets = torch.zeros(len(ALLOWED), dtype=torch.bool)
+    targets[8] = True
+    tokens = batch.tokens.clone()
+    tokens.view(-1)[batch.chosen] = 8
+    learner.allowed = targets
+    _, tally = learner(Batch(**{**vars(batch), "tokens": tokens}), batch.counts())
+    assert tally[SUMS.index("replaced")] == 0
+
+
+def test_discriminator_does_not_teach_the_generator(batch, learner):
+    """Only the generator's own loss reaches its weights (no gradient through the samples)."""
+    learner.weights = (0.0, 50.0, 0.0)
+    learner(batch, batch.counts())[0].backward()
+    assert all(not w.grad.any() for w in learner.model.generator.parameters())
+    assert not learner.model.generator_bias.grad.any()
+    assert any(w.grad.any() for w in learner.model.discriminator.parameters())
+
+
+def test_halves_add_up_to_the_whole(batch, learner):
+    """Two processes' losses, each through the common counts, are the loss of the whole batch; so are the tallies."""
+    counts = batch.counts()
+    whole, tally = learner(batch, counts)
+    parts, tallies = zip(*(learner(_half(batch, low), counts) for low in (0, 4)), strict=True)
+    assert torch.allclose(sum(parts), whole, rtol=1e-5)
+    assert torch.allclose(sum(tallies)[NAMED:], tally[NAMED:])
+
+
+def _half(batch: Batch, low: int) -> Batch:
+    length, values = batch.tokens.shape[1], dict(vars(batch))
+    for name in ("tokens", "inputs", "sequences", "positions", "types"):
+        values[name] = values[name][low : low + 4]
+    for place, other in (("chosen", "noise"), ("pairs", "swapped")):
+        inside = (values[place] >= low * length) & (values[place] < (low + 4) * length)
+        values[place], values[other] = values[place][inside] - low * length, values[other][inside]
+    return Batch(**values)
+
+
+def test_area_is_the_chance_of_a_right_order():
+    """Against the definition, over all pairs."""
+    torch.manual_seed(0)
+    real, fake = torch.randint(BINS, (50,)), torch.randint(40, BINS, (30,))
+    pairs = fake[None, :] - real[:, None]
+    expected = float(((pairs > 0).double() + 0.5 * (pairs == 0).double()).mean())
+    counted = (v.bincount(minlength=BINS).double() for v in (real, fake))
+    assert math.isclose(objectives.area(*counted), expected, rel_tol=1e-9)
+    assert objectives.area(torch.ones(BINS), torch.zeros(BINS)) is None
+
+
+def test_figures_of_nothing():
+    found = objectives.figures(objectives.empty(CPU), (1.0, 50.0, 1.0))
+    assert found["loss"] == 0
+    assert found["auc"] is None

@@ -1,0 +1,235 @@
+"""ELECTRA's generator and discriminator (arXiv:2003.10555) with ALBERT's factorized embeddings and shared layers
+(arXiv:1909.11942).
+
+Classic architecture, so that checkpoints open elsewhere with equal logits: post-LayerNorm, exact gelu, learned
+positions. Both towers share the embeddings of width E with their LayerNorm; each projects them to its own width. There
+is no dropout (as in ALBERT v2): the stream does not repeat itself much, and a step is a function of its batch.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+EPSILON = 1e-12  # of the LayerNorms, as BERT has it
+SPREAD = 0.02  # standard deviation of initial weights, cut off at two of them
+HEAD = 64  # width of an attention head
+
+
+@dataclass(frozen=True)
+class Preset:
+    """layers and width of the discriminator, width of the embeddings, width of the generator as a share."""
+
+    layers: int
+    hidden: int
+    embedding: int
+    generator: float
+
+
+PRESETS = {
+    "tiny": Preset(2, 128, 64, 1 / 2),  # for trials
+    "small": Preset(12, 256, 128, 1 / 4),  # ELECTRA small
+    "base": Preset(12, 768, 128, 1 / 3),  # ELECTRA base, but for the width of the embeddings (768 there)
+    "large": Preset(24, 1024, 128, 1 / 4),  # ELECTRA large (1024 there)
+}
+
+
+@dataclass(frozen=True)
+class Tower:
+    """Shape of an encoder; the feed-forward part is four times as wide."""
+
+    layers: int
+    hidden: int
+    share: str  # all, attention, feed-forward, none
+
+    @property
+    def heads(self) -> int:
+        return max(1, self.hidden // HEAD)
+
+
+@dataclass(frozen=True)
+class Config:
+    """What it takes to build the model. `order`: with a head for sentence order."""
+
+    vocabulary: int
+    positions: int
+    embedding: int
+    discriminator: Tower
+    generator: Tower
+    order: bool = True
+
+    @staticmethod
+    def of(table: dict) -> "Config":
+        """From `dataclasses.asdict`, as it stands in config.json."""
+        towers = {name: Tower(**table[name]) for name in ("discriminator", "generator")}
+        return Config(**{**table, **towers})
+
+
+def configure(
+    size: str, vocabulary: int, *, share: str, sequence: int = 512, embedding: int = 0, generator: float = 0.0,
+    order: bool = True,
+) -> Config:  # fmt: skip
+    """A preset's shape. embedding, generator (share of the width): 0 for the preset's. The generator's width is
+    rounded to whole heads."""
+    preset = PRESETS[size]
+    narrow = round(preset.hidden * (generator or preset.generator) / HEAD) * HEAD
+    return Config(
+        vocabulary,
+        max(512, sequence),
+        embedding or preset.embedding,
+        Tower(preset.layers, preset.hidden, share),
+        Tower(preset.layers, max(HEAD, narrow), share),
+        order,
+    )
+
+
+def norm(width: int) -> nn.LayerNorm:
+    return nn.LayerNorm(width, eps=EPSILON)
+
+
+class Embeddings(nn.Module):
+    """Sum of token, position and type embeddings, normalized: (B, S) -> (B, S, E)."""
+
+    def __init__(self, config: Config):
+        super().__init__()
+        self.tokens = nn.Embedding(config.vocabulary, config.embedding)
+        self.positions = nn.Embedding(config.positions, config.embedding)
+        self.types = nn.Embedding(2, config.embedding)
+        self.norm = norm(config.embedding)
+
+    def forward(self, tokens: Tensor, positions: Tensor, types: Tensor) -> Tensor:
+        return self.norm(self.tokens(tokens) + self.positions(positions) + self.types(types))
+
+
+class Attention(nn.Module):
+    """Self-attention with its residual: (B, S, H) -> (B, S, H). mask: (B, 1, S, S) bool, who sees whom."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.into = nn.Linear(width, 3 * width)  # queries, keys, values
+        self.out = nn.Linear(width, width)
+        self.norm = norm(width)
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        batch, length, width = states.shape
+        split = self.into(states).view(batch, length, 3, self.heads, width // self.heads)
+        query, key, value = split.permute(2, 0, 3, 1, 4)
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        return self.norm(states + self.out(mixed.transpose(1, 2).reshape(batch, length, width)))
+
+
+class FeedForward(nn.Module):
+    """(B, S, H) -> (B, S, H), with its residual."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.wide = nn.Linear(width, 4 * width)
+        self.narrow = nn.Linear(4 * width, width)
+        self.norm = norm(width)
+
+    def forward(self, states: Tensor) -> Tensor:
+        return self.norm(states + self.narrow(functional.gelu(self.wide(states))))
+
+
+class Encoder(nn.Module):
+    """A projection E -> H (none if they are equal) and the layers: (B, S, E) -> (B, S, H).
+
+    A shared part exists once and is used in every layer."""
+
+    def __init__(self, embedding: int, tower: Tower):
+        super().__init__()
+        width, layers = tower.hidden, range(tower.layers)
+        self.layers = tower.layers
+        self.project = nn.Linear(embedding, width) if embedding != width else None
+        once = [0]
+        own_attention = once if tower.share in ("all", "attention") else layers
+        own_feed_forward = once if tower.share in ("all", "feed-forward") else layers
+        self.attentions = nn.ModuleList(Attention(width, tower.heads) for _ in own_attention)
+        self.feed_forwards = nn.ModuleList(FeedForward(width) for _ in own_feed_forward)
+
+    def forward(self, embedded: Tensor, mask: Tensor) -> Tensor:
+        states = embedded if self.project is None else self.project(embedded)
+        for k in range(self.layers):
+            states = self.attentions[k % len(self.attentions)](states, mask)
+            states = self.feed_forwards[k % len(self.feed_forwards)](states)
+        return states
+
+
+class Dense(nn.Module):
+    """gelu of a linear map, the first half of a head: (..., inputs) -> (..., outputs)."""
+
+    def __init__(self, inputs: int, outputs: int, normalized: bool):
+        super().__init__()
+        self.linear = nn.Linear(inputs, outputs)
+        self.norm = norm(outputs) if normalized else None
+
+    def forward(self, states: Tensor) -> Tensor:
+        states = functional.gelu(self.linear(states))
+        return states if self.norm is None else self.norm(states)
+
+
+class OrderHead(nn.Module):
+    """Were the segments swapped? A logit from the state of a [CLS]: (P, H) -> (P,)."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.dense = nn.Linear(width, width)
+        self.out = nn.Linear(width, 1)
+
+    def forward(self, states: Tensor) -> Tensor:
+        return self.out(torch.tanh(self.dense(states))).squeeze(-1)
+
+
+class Electra(nn.Module):
+    """Both towers over shared embeddings. Weights are drawn from `generator`."""
+
+    def __init__(self, config: Config, generator: torch.Generator | None = None):
+        super().__init__()
+        self.config = config
+        self.embeddings = Embeddings(config)
+        self.generator = Encoder(config.embedding, config.generator)
+        self.generator_head = Dense(config.generator.hidden, config.embedding, normalized=True)
+        self.generator_bias = nn.Parameter(torch.zeros(config.vocabulary))
+        self.discriminator = Encoder(config.embedding, config.discriminator)
+        self.discriminator_head = Dense(config.discriminator.hidden, config.discriminator.hidden, normalized=False)
+        self.discriminator_out = nn.Linear(config.discriminator.hidden, 1)
+        self.order_head = OrderHead(config.discriminator.hidden) if config.order else None
+        for name, weight in self.named_parameters():
+            _initialize(name, weight, generator)
+
+    def replaced(self, states: Tensor) -> Tensor:
+        """Logits of 'this token was replaced' from the discriminator's states: (B, S, H) -> (B, S)."""
+        return self.discriminator_out(self.discriminator_head(states)).squeeze(-1)
+
+    def filled(self, rows: Tensor) -> Tensor:
+        """Generator's states (R, h) -> (R, E); times the token embeddings, plus bias: the logits over the vocabulary.
+        The product is left to objectives.py, which never stores all of it."""
+        return self.generator_head(rows)
+
+
+@torch.no_grad()
+def _initialize(name: str, weight: Tensor, generator: torch.Generator | None) -> None:
+    if weight.ndim == 2:
+        nn.init.trunc_normal_(weight, 0.0, SPREAD, -2 * SPREAD, 2 * SPREAD, generator=generator)
+    else:
+        weight.fill_(1.0 if name.endswith("norm.weight") else 0.0)
+
+
+def see(sequences: Tensor) -> Tensor:
+    """(B, S) numbers of the sequences in a window, 0 for padding -> (B, 1, S, S) bool: who sees whom.
+
+    Padding sees padding, so that no row of the softmax is empty; nobody looks at the result."""
+    return sequences[:, None, :, None] == sequences[:, None, None, :]
+
+
+def parameters(config: Config) -> dict[str, int]:
+    """How many weights each part has, without making them."""
+    with torch.device("meta"):
+        model = Electra(config)
+    parts = {name.partition(".")[0] for name, _ in model.named_parameters()}
+    return {
+        part: sum(p.numel() for n, p in model.named_parameters() if n.partition(".")[0] == part)
+        for part in sorted(parts)
+    }
