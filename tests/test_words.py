@@ -1,0 +1,111 @@
+"""Words, lines, sentence ends and scripts over the world's writing systems."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import words
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("Hello, world! don't 3.14 1,000", ["Hello", "world", "don't", "3.14", "1,000"]),
+        ("l’eau d'or 'tis end' 5.", ["l’eau", "d'or", "tis", "end", "5"]),
+        ("été e\u0301te\u0301", ["été", "e\u0301te\u0301"]),
+        ("नमस्ते दुनिया।", ["नमस्ते", "दुनिया"]),
+        ("می\u200cخواهم", ["می\u200cخواهم"]),
+        ("안녕하세요 세계", ["안녕하세요", "세계"]),
+        ("中文ABC字1", ["中", "文", "ABC", "字", "1"]),
+        ("データ", ["デ", "ー", "タ"]),
+        ("ที่นี่", ["ที่", "นี่"]),
+        ("❤️ *** — …", []),
+        ("", []),
+    ],
+)
+def test_words(text, want):
+    assert words.words(text) == want
+
+
+@given(st.text())
+def test_spans_are_ordered_and_inside(text):
+    starts, ends = words.spans(words.codes(text))
+    assert (starts < ends).all()
+    assert (ends[:-1] <= starts[1:]).all()
+    assert len(ends) == 0 or ends[-1] <= len(text)
+    assert words.decode(words.codes(text)) == text
+
+
+@given(st.text(st.characters(categories=["L", "Zs", "Nd"])))
+def test_every_letter_and_digit_is_in_a_word(text):
+    assert "".join(words.words(text)) == "".join(c for c in text if not c.isspace())
+
+
+def test_lone_surrogates_are_carried_through():
+    assert words.words("a\ud800b") == ["a", "b"]
+    assert words.decode(words.codes("a\ud800")) == "a\ud800"
+
+
+def test_lines():
+    assert words.lines(" a \n\n\t\nb c\n") == ["a", "b c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("Eins. Zwei! 3.14 ist? „Ja.“ Ende", [5, 11, 21, 27]),
+        ("今日は。明日も！", [4, 8]),
+        ("यह है। वह", [6]),
+        ("", []),
+    ],
+)
+def test_sentence_ends(text, want):
+    assert words.sentence_ends(text) == want
+
+
+@pytest.mark.parametrize(
+    "line", ["Ende.", "“Yes!”", "Really?)", "終わり。", "है।", "هل هذا؟", "Τι κάνεις;", "ጤና ይስጥልኝ።", "ཡིན།"]
+)
+def test_ended_lines(line):
+    assert words.is_ended(line)
+
+
+@pytest.mark.parametrize("line", ["Home", "List:", "a; b;", "", "”", "สวัสดี"])
+def test_lines_that_are_not_ended(line):
+    assert not words.is_ended(line)
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("Straße 12", "Latn"),
+        ("Привет, world и мир", "Cyrl"),
+        ("你好，世界 hello", "Hani"),
+        ("日本語のテキスト", "Jpan"),
+        ("大韓民國의 헌법", "Kore"),
+        ("日本の café に行く", "Jpan"),
+        ("สวัสดี", "Thai"),
+        ("Ελλάδα", "Grek"),
+        ("שלום", "Hebr"),
+        ("ⴰⵣⵓⵍ", "Tfng"),
+        ("12 — 34", "Zyyy"),
+        ("", "Zyyy"),
+    ],
+)
+def test_script(text, want):
+    assert words.script(text) == want
+
+
+def test_share_of_a_script():
+    counts = words.count_scripts(words.codes("мир abc"))
+    assert counts == {"Cyrl": 3, "Latn": 3}
+    assert words.script_share(counts, "Cyrl") == 0.5
+    assert words.script_share({}, "Cyrl") == 0.0
+
+
+def test_tables_know_the_letters_that_python_knows():
+    """The two Unicode versions may differ in what is new, not in what is old."""
+    classes = words.classes()[:0x3000]
+    python = np.array([chr(c).isalpha() for c in range(0x3000)])
+    assert np.count_nonzero((classes & words.LETTER != 0) != python) < 40
