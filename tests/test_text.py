@@ -1,0 +1,112 @@
+"""Cleaning of text: repairs, one form, and the law that cleaning twice changes nothing."""
+
+import gzip
+import json
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import mojibake, text, words
+
+MOJIBAKE = Path(__file__).resolve().parents[2] / "shared" / "data" / "encoding" / "mojibake.json.gz"
+
+RAW = "ÃÂâ€\x80\x81\x9d\xa0™œ©РС‚ѓµіїΞ½√©┬á¬ \n\u0344\u0301\u200b\u200c\r\u2028\ufffd\ud83d\ude00a\uac00\u11a8"
+PARTS = st.one_of(
+    st.text(max_size=12),
+    st.text(st.sampled_from(RAW), max_size=24),
+    st.builds(
+        lambda s, e: s.encode("utf-8", "ignore").decode(e, "replace"),
+        st.text(st.sampled_from("éüß“”…дияΩ好"), min_size=1, max_size=8),
+        st.sampled_from(["latin-1", "cp1252", "cp1251", "cp1250", "cp1253", "mac-roman", "cp437"]),
+    ),
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(PARTS, max_size=5).map("".join))
+def test_cleaning_twice_is_cleaning_once(raw):
+    once = text.clean(raw)
+    assert text.clean(once) == once
+    once.encode()  # no lone surrogates
+
+
+@pytest.mark.skipif(not MOJIBAKE.exists(), reason="shared/data is not here")
+def test_golden_mojibake():
+    """All cases that are expected to pass do; the known failures of the repair stay known."""
+    cases = json.loads(gzip.decompress(MOJIBAKE.read_bytes()))
+    wrong = [
+        case["label"]
+        for case in cases
+        if case["expect"] == "pass"
+        and text.clean(case["original"]) != text.tidy(case.get("fixed-encoding", case["fixed"]))
+    ]
+    assert len(cases) == 71
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "want"),
+    [
+        ("schÃ¶n â€“ ganz", "schön – ganz"),
+        ("РїСЂРёРІРµС‚", "привет"),
+        ("huet sГ¤in Effort", "huet säin Effort"),
+        ("«L’été, ﬁn…» ＡＢＣ", "«L’été, ﬁn…» ＡＢＣ"),  # good text
+        ("e\u0301te\u0301", "été"),
+        ("a\u00a0\u2003b\tc   d", "a b c d"),
+        ("  a  \r\n\r\n\n\n b\u2028c\rd ", "a\n\nb\nc\nd"),
+        ("\ufeffa\u200b\u00ad\x00\x07\ufffe\U0001ffff\ud800b", "ab"),
+        ("\ud83d\ude00", "😀"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("x\x93y\x94", "x“y”"),
+        ("", ""),
+        (" \n\u200b\n ", ""),
+    ],
+)
+def test_clean(raw, want):
+    assert text.clean(raw) == want
+
+
+def test_long_runs_of_marks_are_cut_before_they_cost_time():
+    raw = "a" + "\u0301\u0316" * 200_000 + "b"
+    start = time.process_time()
+    assert text.clean(raw) == "á" + "\u0316" + text.clean(raw)[2:]
+    assert len(text.clean(raw)) <= text.MAX_MARKS + 2
+    assert time.process_time() - start < 3
+
+
+@pytest.mark.parametrize(
+    "raw", [" " * 4_000_000 + "a", "Ã©" * 20_000, "a \n" * 300_000, "@." * 500_000, "1." * 500_000]
+)
+def test_hostile_text_takes_bounded_time(raw):
+    start = time.process_time()
+    text.mask_personal_data(text.clean(raw))
+    assert time.process_time() - start < 5
+
+
+def test_only_suspicious_lines_are_found():
+    good = "Він сказав: «дії партії», l’été, Příští čtvrtek, Größe “é” СССР» NAÏVE"
+    assert mojibake.suspects(words.codes(good)).tolist() == []
+    line = "ab\nschÃ¶n"
+    assert mojibake.suspects(words.codes(line)).tolist() == [6]
+
+
+@pytest.mark.parametrize(
+    ("raw", "want"),
+    [
+        ("write to jane.doe+x@mail.example.org.", f"write to {text.EMAIL}."),
+        ("почта иван@почта.рф!", f"почта {text.EMAIL}!"),
+        ("@user and a@b and x @ y.com", "@user and a@b and x @ y.com"),
+        ("from 8.8.8.8, 10.0.0.1 and 300.1.1.1", f"from {text.IPV4}, 10.0.0.1 and 300.1.1.1"),
+        ("8.8.8.8 8.8.4.4", f"{text.IPV4} {text.IPV4}"),
+        ("It is 8.8.8.8.", f"It is {text.IPV4}."),
+        ("version 1.2.3.4.5", "version 1.2.3.4.5"),
+        ("at 2606:4700:4700::1111 or fe80::1 or 12:30:45", f"at {text.IPV6} or fe80::1 or 12:30:45"),
+        ("std::vector 2024:10:11", "std::vector 2024:10:11"),
+    ],
+)
+def test_mask_personal_data(raw, want):
+    assert text.mask_personal_data(raw) == want
+    assert text.mask_personal_data(want) == want
