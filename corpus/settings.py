@@ -49,8 +49,11 @@ class Select:
     seed: int = setting(0, "seed of resampling and validation split")
     memory: int = setting(1 << 30, "bytes of memory for keys, per process", operational=True)
     exchange: str = setting(
-        "auto", "where keys meet: in files (one machine) or in Beam's shuffle (a cluster)",
-        choices=("auto", "files", "beam"), operational=True)
+        "auto",
+        "where keys meet: in files (one machine) or in Beam's shuffle (a cluster)",
+        choices=("auto", "files", "beam"),
+        operational=True,
+    )
 
 
 @dataclass(frozen=True)

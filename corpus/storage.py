@@ -11,6 +11,7 @@ import functools
 import io
 import os
 import random
+import shutil
 import time
 import urllib.error
 import urllib.request
@@ -322,6 +323,13 @@ def remove(paths: Iterable[str]) -> None:
         else:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
+
+
+def remove_folder(folder: str) -> None:
+    """Delete a folder and all in it, if it is there."""
+    remove(list_files(folder))
+    if not is_remote(folder):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _alive(name: str) -> bool:

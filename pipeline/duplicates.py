@@ -113,6 +113,8 @@ def pairs(keys: np.ndarray, documents: np.ndarray) -> np.ndarray:
 
     keys, documents: (n,) uint64, in any order; the result is sorted and without repetition.
     """
+    if not len(keys):
+        return np.zeros((0, 2), np.uint64)
     order = np.lexsort((documents, keys))
     keys, documents = keys[order], documents[order]
     starts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))

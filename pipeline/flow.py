@@ -11,7 +11,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import apache_beam as beam
+_NOISE = ("apitools not found", "Dependency")
+logging.getLogger().addFilter(lambda record: not record.getMessage().startswith(_NOISE))
+
+import apache_beam as beam  # noqa: E402
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions, _BeamArgumentParser
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.window import GlobalWindows
@@ -21,8 +24,7 @@ from corpus.settings import nearest
 from corpus.terminal import Progress, StepError, UserError
 from pipeline import items
 
-logging.getLogger("apache_beam").setLevel(logging.ERROR)
-logging.getLogger("root").setLevel(logging.ERROR)
+logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what a task raises is told once, by us
 
 LOCAL = ("", "FnApiRunner", "DirectRunner", "direct", "BundleBasedDirectRunner")
 

@@ -134,20 +134,20 @@ EXAMPLES = 5
 
 
 def add_receipts(receipts: Iterable[dict]) -> dict:
-    """Sum receipts: numbers add up, tables merge, lists keep their EXAMPLES least entries; digests add mod 2^128.
-    Commutative and associative, so that the order of work does not show."""
+    """Sum receipts: numbers add up, tables merge, lists join in order of value, of which `examples` keep the EXAMPLES
+    least; digests add mod 2^128. Commutative and associative, so that the order of work does not show."""
     total: dict = {}
     for receipt in receipts:
-        _add(total, receipt)
+        _add(total, receipt, None)
     return total
 
 
-def _add(total: dict, more: dict) -> None:
+def _add(total: dict, more: dict, most: int | None) -> None:
     for key, value in more.items():
         if isinstance(value, dict):
-            _add(total.setdefault(key, {}), value)
+            _add(total.setdefault(key, {}), value, EXAMPLES if key == "examples" else most)
         elif isinstance(value, list):
-            total[key] = sorted([*total.get(key, []), *value], key=repr)[: EXAMPLES if key != "failures" else None]
+            total[key] = sorted([*total.get(key, []), *value], key=repr)[:most]
         elif key == "digest":
             total[key] = f"{(int(total.get(key, '0'), 16) + int(value, 16)) % (1 << 128):032x}"
         else:

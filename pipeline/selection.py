@@ -124,6 +124,8 @@ def settle(contestants: np.ndarray) -> np.ndarray:
     The winner of a cluster is the longest, then the newest, then the one with the least id among those that pass the
     rules; a cluster in which none passes has no winner (each is its own) - never by order of arrival.
     """
+    if not len(contestants):
+        return np.zeros(0, VERDICT)
     order = np.lexsort(
         (
             _bytes(contestants["id"], 8),

@@ -179,7 +179,7 @@ def run_select(
     ranges = storage.join(folder, "selection", "work", "ranges.json")
     storage.write(ranges, json.dumps(job.ranges))
     if not select.kept_clusters(folder, clusters):
-        storage.remove(p for p in storage.list_files(storage.join(folder, "selection", "clusters")))
+        storage.remove_folder(storage.join(folder, "selection", "clusters"))
         _meet(
             runner,
             own,
@@ -207,7 +207,7 @@ def run_select(
     select.crown(runs, job)
     copies = select.weigh(receipt, job)
     receipt = runner.map("apply", tasks, read_runs, select.apply, {"job": job, "copies": copies}, len(runs), amount)
-    storage.remove(storage.list_files(storage.join(folder, "selection", "work")))
+    storage.remove_folder(storage.join(folder, "selection", "work"))
     _remove_stale(folder, plan)
     books.check_select(receipt, made)
     _record(folder, "select", {**settings.substance(own), "run_documents": run_documents})
@@ -316,7 +316,7 @@ def _make_tokens(runs: list[select.Run], job: tokenize.Job, selected: dict, runn
     manifest = tokenize.manifest(receipt, totals, job)
     books.check_tokens(manifest.shards, selected)
     tokenize.clear(job.folder, {p.path for p in plans})
-    storage.remove(storage.list_files(job.path("tokens", "encoded")))
+    storage.remove_folder(job.path("tokens", "encoded"))
     shards.write_manifest(job.path("tokens"), manifest)
     return manifest
 

@@ -28,7 +28,7 @@ def is_table(path: str) -> bool:
 def kind(path: str) -> str:
     """'jsonl', 'parquet' or '' (a crawl file), by the name."""
     name = path.lower().removesuffix(".gz").removesuffix(".zst")
-    if name.endswith((".jsonl", ".ndjson", ".json")):
+    if name.endswith((".jsonl", ".ndjson")):
         return "jsonl"
     return "parquet" if name.endswith(".parquet") else ""
 

@@ -139,10 +139,13 @@ def _personal():
     address, so that parts of longer numbers are not mistaken for one."""
     import re2
 
+    options = re2.Options()
+    options.max_mem = 64 << 20  # the default is too little for the letters of all scripts: it would fall back, slowly
+    options.log_errors = False
     return (
-        re2.compile(r"[\pL\pN][\pL\pN._%+-]*@[\pL\pN](?:[\pL\pN.-]*[\pL\pN])?\.[\pL]{2,24}"),
-        re2.compile(r"\b[0-9]{1,3}(?:\.[0-9]{1,3}){3,}\b"),
-        re2.compile(r"\b[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{0,4}){2,8}"),
+        re2.compile(r"[\pL\pN][\pL\pN._%+-]*@[\pL\pN](?:[\pL\pN.-]*[\pL\pN])?\.[\pL]{2,24}", options),
+        re2.compile(r"\b[0-9]{1,3}(?:\.[0-9]{1,3}){3,}\b", options),
+        re2.compile(r"\b[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{0,4}){2,8}", options),
     )
 
 

@@ -187,7 +187,8 @@ class _Kind:
 def plan_shards(receipt: dict, shard_tokens: int) -> list[Plan]:
     """The shards that the pieces of all token parts make: pure in kind, in the order of the runs, about
     `shard_tokens` each."""
-    pieces = [Piece(*p) for number in sorted(receipt.get("pieces", {}), key=int) for p in receipt["pieces"][number]]
+    found = (Piece(*p) for run in receipt.get("pieces", {}).values() for p in run)
+    pieces = sorted(found, key=lambda p: (p.run, p.batch))
     plans = []
     for kind in sorted({p.kind for p in pieces}):
         groups: list[list[Piece]] = [[]]
