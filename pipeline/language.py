@@ -25,9 +25,9 @@ LINES, LINE_CHARACTERS, MIN_LINE_CHARACTERS = 8, 240, 24
 """Lines of the sample that are asked one by one, and how much of each; shorter ones tell too little."""
 MIN_LETTERS = 0.5
 """Letters and marks among all characters but white space; below it is a table of numbers, not a text."""
-MAX_CODE, FREE_SIGNS = 0.08, 4
+MAX_CODE, FREE_SIGNS = 0.05, 4
 """Signs of program code among all characters but white space, besides the first few: above it is code or markup. Of
-1,761 real pages 15 lie above (formulas, chess, wiki markup), of Python's own modules half."""
+1,761 real pages 11 lie above (formulas, listings, wiki markup), of Python's own modules, full of prose, about half."""
 TOP = 6
 """Answers of the model that are searched for one in the text's script before all are."""
 

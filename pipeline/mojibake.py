@@ -36,6 +36,7 @@ def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         for table, span in ((leads_2, _LEADS_2), (leads_3, _LEADS_3), (leads_3, _LEADS_4), (tails, _TAILS)):
             for byte in range(*span):
                 table[ord(_misread(byte, encoding))] |= 1 << place
+    tails[0xA0] &= 0xFFFF ^ _NOT_LATIN  # good Russian sets dashes behind no-break spaces
     for sign in _SINGLE_MAC:
         leads_2[ord(sign)] |= 1 << len(ENCODINGS)
     tails |= (tails >> ENCODINGS.index("mac-roman") & 1) << len(ENCODINGS)

@@ -65,7 +65,7 @@ def classes() -> np.ndarray:
         (rf"[{unspaced}\u30fc\uff70]", UNSPACED),
         (r"['’·״׳\u05f3\u05f4_]", APOSTROPHE),
         (r"[.,٫٬]", POINT),
-        (r"[{}()\[\]<>=;_/\\|&$#*+^~@`]", CODE),
+        (r"[{}\[\]<>=;_\\|&$#*+^~@`]", CODE),
     ):
         _mark_table(table, pattern, value)
     # Variation selectors (and enclosing marks, Me) follow emoji, where they make no word.
