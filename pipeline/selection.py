@@ -5,6 +5,7 @@ Adding a rule means a field in Thresholds, a line in RULES and a Reason.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,7 @@ class Thresholds:
 COLUMNS = ("language", "language_score", *(f.name for f in fields(Signals)))
 """What the rules read."""
 
+_NO_LANGUAGE = ("und_", "zxx_")
 _UNSPACED = ("Hans", "Hant", "Hani", "Jpan", "Thai", "Laoo", "Khmr", "Mymr", "Tibt", "Yiii")
 
 
@@ -55,35 +57,89 @@ def _cut(label: str) -> float:
     return row.cut if row else 0.5
 
 
-RULES: dict[Reason, Callable[[Columns, Thresholds], np.ndarray]] = {
-    Reason.NO_LANGUAGE: lambda c, t: _by_label(c["language"], lambda label: label[:4] in ("und_", "zxx_")),
-    Reason.UNSURE_LANGUAGE: lambda c, t: (
-        c["language_score"] < (t.min_language_score or _by_label(c["language"], _cut).astype(np.float32))
+@dataclass(frozen=True)
+class Rule:
+    """A document fails where `fails` says so, or where a column lies outside its limits and `applies` holds.
+
+    limits: pairs of a column and a field of Thresholds; min_... is the least that passes, max_... the most.
+    """
+
+    limits: tuple[tuple[str, str], ...] = ()
+    applies: Callable[[Columns], np.ndarray] | None = None
+    fails: Callable[[Columns, Thresholds], np.ndarray] | None = None
+
+    def __call__(self, columns: Columns, thresholds: Thresholds) -> np.ndarray:
+        """(documents,) bool: who fails."""
+        if self.fails is not None:
+            return self.fails(columns, thresholds)
+        outside = np.zeros(len(columns["words"]), bool)
+        for column, name in self.limits:
+            limit = getattr(thresholds, name)
+            outside |= columns[column] < limit if name.startswith("min_") else columns[column] > limit
+        return outside if self.applies is None else outside & self.applies(columns)
+
+
+def _unsure(columns: Columns, thresholds: Thresholds) -> np.ndarray:
+    cut = thresholds.min_language_score or _by_label(columns["language"], _cut).astype(np.float32)
+    return columns["language_score"] < cut
+
+
+RULES: dict[Reason, Rule] = {
+    Reason.NO_LANGUAGE: Rule(fails=lambda c, t: _by_label(c["language"], lambda label: label[:4] in _NO_LANGUAGE)),
+    Reason.UNSURE_LANGUAGE: Rule((("language_score", "min_language_score"),), fails=_unsure),
+    Reason.TOO_SHORT: Rule((("words", "min_words"),)),
+    Reason.TOO_LONG: Rule((("words", "max_words"),)),
+    Reason.WORD_LENGTH: Rule(
+        (("mean_word_length", "min_mean_word_length"), ("mean_word_length", "max_mean_word_length")), _spaced
     ),
-    Reason.TOO_SHORT: lambda c, t: c["words"] < t.min_words,
-    Reason.TOO_LONG: lambda c, t: c["words"] > t.max_words,
-    Reason.WORD_LENGTH: lambda c, t: (
-        _spaced(c)
-        & ((c["mean_word_length"] < t.min_mean_word_length) | (c["mean_word_length"] > t.max_mean_word_length))
+    Reason.SYMBOLS: Rule((("symbols_per_word", "max_symbols_per_word"),)),
+    Reason.FEW_LETTERS: Rule((("letter_words", "min_letter_words"),)),
+    Reason.BULLETS: Rule((("bullet_lines", "max_bullet_lines"),)),
+    Reason.CUT_LINES: Rule((("cut_lines", "max_cut_lines"),)),
+    Reason.LOOSE_LINES: Rule((("ended_lines", "min_ended_lines"),)),
+    Reason.REPEATED_LINES: Rule(
+        (("repeated_lines", "max_repeated_lines"), ("repeated_line_characters", "max_repeated_line_characters"))
     ),
-    Reason.SYMBOLS: lambda c, t: c["symbols_per_word"] > t.max_symbols_per_word,
-    Reason.FEW_LETTERS: lambda c, t: c["letter_words"] < t.min_letter_words,
-    Reason.BULLETS: lambda c, t: c["bullet_lines"] > t.max_bullet_lines,
-    Reason.CUT_LINES: lambda c, t: c["cut_lines"] > t.max_cut_lines,
-    Reason.LOOSE_LINES: lambda c, t: c["ended_lines"] < t.min_ended_lines,
-    Reason.REPEATED_LINES: lambda c, t: (
-        (c["repeated_lines"] > t.max_repeated_lines) | (c["repeated_line_characters"] > t.max_repeated_line_characters)
-    ),
-    Reason.REPEATED_WORDS: lambda c, t: c["repeated_words"] > t.max_repeated_words,
-    Reason.PLACEHOLDER: lambda c, t: c["placeholder"].astype(bool),
+    Reason.REPEATED_WORDS: Rule((("repeated_words", "max_repeated_words"),)),
+    Reason.PLACEHOLDER: Rule(fails=lambda c, t: c["placeholder"].astype(bool)),
 }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One document's value of a column and the limit it is held against; `least`: the limit is the least that passes.
+    The limit is that of the document's language, where it depends on it."""
+
+    column: str
+    value: float
+    limit: float
+    least: bool
+
+    @property
+    def fails(self) -> bool:
+        value = np.float32(self.value)  # columns are compared as float32
+        return bool(value < np.float32(self.limit) if self.least else value > np.float32(self.limit))
+
+
+def comparisons(reason: Reason, row: Mapping[str, Any], thresholds: Thresholds) -> list[Comparison]:
+    """What a rule compares in one document (a row by column name); [] where it compares nothing."""
+    rule = RULES.get(reason, Rule())
+    if rule.applies is not None and not rule.applies({"language": np.array([row["language"]], object)})[0]:
+        return []
+    found = []
+    for column, name in rule.limits:
+        limit = getattr(thresholds, name)
+        if name == "min_language_score":
+            limit = limit or _cut(row["language"])
+        found.append(Comparison(column, row[column], limit, name.startswith("min_")))
+    return found
 
 
 def judge(columns: Columns, thresholds: Thresholds, wanted: tuple[str, ...] = ()) -> np.ndarray:
     """(documents,) uint32 bit sets of every rule that fails. `wanted`: labels to keep, () = all."""
     bits = np.zeros(len(columns["words"]), np.uint32)
-    for reason, fails in RULES.items():
-        bits |= np.where(fails(columns, thresholds), np.uint32(reason.bit), np.uint32(0))
+    for reason, rule in RULES.items():
+        bits |= np.where(rule(columns, thresholds), np.uint32(reason.bit), np.uint32(0))
     if wanted:
         other = _by_label(columns["language"], lambda label: label not in wanted)
         bits |= np.where(other, np.uint32(Reason.OTHER_LANGUAGE.bit), np.uint32(0))
