@@ -7,7 +7,7 @@ which lines are drawn). The shipped model was made from, per line's source:
   udhr      Universal Declaration of Human Rights, texts of OHCHR/UN (github eric-muller/udhr @f93dd61)
   langdata  training text of tesseract-ocr/langdata, Apache-2.0
   words     Unicode UNILEX word frequencies, Unicode License V3 (github unicode-org/unilex)
-Same input, same seed -> same bytes (one thread); about two minutes of one core.
+Same input, same seed -> same bytes (one thread); about a minute of one core.
 """
 
 import hashlib
