@@ -4,6 +4,7 @@ records read = documents + drops by reason; documents = kept + rejections by rea
 """
 
 import json
+import time
 
 from corpus import storage
 from corpus.document import Reason
@@ -11,6 +12,7 @@ from corpus.terminal import StepError, amount, size
 
 BOOKS = "books.json"
 FAILED = "failed_files.json"
+TIMES = "times.json"
 
 
 def check_extract(receipt: dict, parts: int) -> None:
@@ -86,6 +88,22 @@ def read(folder: str, step: str) -> dict | None:
 
 def write_failed(folder: str, failed: list[dict]) -> None:
     storage.write(storage.join(folder, FAILED), json.dumps(failed, indent=1, ensure_ascii=False) + "\n")
+
+
+def note_time(folder: str, step: str, begun: float, workers: int, skipped: int = 0) -> None:
+    """Note that a step took from `begun` (time.monotonic()) until now. In a file of its own: books are the same on
+    every run. skipped: parts that were there already, whose time is not in it."""
+    entry = {"seconds": round(time.monotonic() - begun, 2), "workers": workers, "skipped": skipped}
+    times = {**read_times(folder), step: entry}
+    storage.write(storage.join(folder, TIMES), json.dumps(times, sort_keys=True, indent=1) + "\n")
+
+
+def read_times(folder: str) -> dict[str, dict]:
+    """Seconds, workers and skipped parts of each step that ran; {} if nothing was noted."""
+    try:
+        return json.loads(storage.read(storage.join(folder, TIMES)))
+    except (FileNotFoundError, ValueError):
+        return {}
 
 
 def told(receipt: dict, reasons: str) -> str:

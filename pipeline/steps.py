@@ -1,6 +1,7 @@
 """The steps from end to end: what is planned, which graphs run, what is checked and written when they have run."""
 
 import json
+import time
 from dataclasses import asdict, dataclass, field
 
 from corpus import document, settings, shards, storage
@@ -87,6 +88,7 @@ def run_extract(paths: list[str], own: settings.Extract, runner: Runner, options
     total = sum(max(0, i.length) for i in plan)
     context = {"extract": own, "folder": storage.join(folder, "documents"), "limit": options.limit, "model": model}
     read = Slice(options.slice)
+    begun = time.monotonic()
     receipt = runner.map("extract", tasks, read, extract.run, context, total, size, "bytes")
     if options.slice:
         return receipt
@@ -94,6 +96,8 @@ def run_extract(paths: list[str], own: settings.Extract, runner: Runner, options
     failed = books.failed_files(receipt)
     books.write_failed(folder, failed)
     books.write(folder, "documents", receipt)
+    if receipt.get("skipped", 0) < len(plan):
+        books.note_time(folder, "extract", begun, runner.workers, receipt.get("skipped", 0))
     options.said += [*books.summary_of_extract(receipt, failed), *_orphans(folder, plan)]
     return receipt
 
@@ -164,6 +168,7 @@ def run_select(
     if there is not None and there.get("fingerprint") == mark and _all_there(folder, plan):
         options.said += [*books.summary_of_select(there), "nothing to do: the selection was made with these settings"]
         return there
+    begun = time.monotonic()
     storage.remove([storage.join(folder, "selection", books.BOOKS)])
     job = select.Job(
         folder,
@@ -214,6 +219,7 @@ def run_select(
     _record(folder, "thresholds", asdict(thresholds))
     receipt = {**receipt, "fingerprint": mark, "copies": copies}
     books.write(folder, "selection", receipt)
+    books.note_time(folder, "select", begun, runner.workers)
     options.said += books.summary_of_select(receipt)
     return receipt
 
@@ -277,8 +283,10 @@ def run_tokenize(own: settings.Tokenize, runner: Runner, options: Options) -> sh
     mark = tokenize.fingerprint(selected["fingerprint"], vocabulary.digest, own, len(runs))
     manifest = _finished(folder, mark)
     if manifest is None:
+        begun = time.monotonic()
         manifest = _make_tokens(runs, tokenize.Job(folder, source, own.shard_tokens, mark), selected, runner)
         _record(folder, "tokenize", {**settings.substance(own), "vocabulary": vocabulary.digest})
+        books.note_time(folder, "tokenize", begun, runner.workers)
     else:
         options.said.append("nothing to do: the shards were made with these settings")
     languages = manifest.languages()
