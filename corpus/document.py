@@ -26,7 +26,7 @@ class Reason(enum.IntEnum):
 
     about: str
 
-    def __new__(cls, value: int, about: str):
+    def __new__(cls, value: int, about: str = ""):
         member = int.__new__(cls, value)
         member._value_ = value
         member.about = about

@@ -144,6 +144,9 @@ def _workers(names: argparse.Namespace) -> int:
 
 def _start(names: argparse.Namespace, rest: list[str]):
     """(runner, options) of a step; Ctrl-C and SIGTERM end it at once from here on."""
+    import logging
+
+    logging.getLogger().addFilter(lambda record: not record.getMessage().startswith("apitools not found"))
     from pipeline import items
     from pipeline.flow import Runner
     from pipeline.steps import Options

@@ -26,8 +26,8 @@ _NEUTRAL = np.array(
     [
         int.from_bytes(n, "big")
         for n in (
-            b"br> br/ img inp met lin hr> hr/ li> td> tr> th> dt> dd> opt sou wbr".split()
-            + [b"br ", b"hr ", b"li ", b"td ", b"tr ", b"th ", b"dt ", b"dd "]
+            *b"br> br/ img inp met lin hr> hr/ li> td> tr> th> dt> dd> opt sou wbr".split(),
+            *(b"br ", b"hr ", b"li ", b"td ", b"tr ", b"th ", b"dt ", b"dd "),
         )
     ]
 )
@@ -62,7 +62,7 @@ def extract(html: str, main_content: bool = True) -> Content:
     return Content(
         text,
         (tree.title or "").strip(),
-        (tree.document.get_elements_by_tag_name("html") or [None])[0].getattr("lang", "") if tree.document else "",
+        _declared_language(tree),
         _robots(head) if head else "",
     )
 
@@ -79,6 +79,11 @@ def _text(tree: HTMLTree, main_content: bool) -> str:
         noscript=False,
         comments=True,
     )
+
+
+def _declared_language(tree: HTMLTree) -> str:
+    roots = tree.document.get_elements_by_tag_name("html") if tree.document else []
+    return next((root.getattr("lang", "") or "" for root in roots), "")
 
 
 def _robots(head) -> str:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, field, fields
 from importlib.metadata import version
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +16,8 @@ from corpus.document import DOCUMENT, Reason, Signals
 from pipeline import charset, content, duplicates, http, language, signals, tables, text, warc, words
 from pipeline.items import Item, no_tick
 
-FLUSH_DOCUMENTS = 4096
+FLUSH_DOCUMENTS, FLUSH_CHARACTERS = 4096, 1 << 25
+"""A row group is written when it has so many documents or so much text, which bounds the memory of an item."""
 _LIBRARIES = ("resiliparse", "ftfy", "chardet", "fasttext-community", "numpy", "pyarrow", "regex")
 _DAMAGES = 100
 _EXAMPLES = 3
@@ -76,29 +78,23 @@ def run(
         return {**receipt, "skipped": 1}
     part = _Part(item)
     identifier = language.load(extract.language_model)
-    with storage.writing(path) as temporary:
-        with pq.ParquetWriter(
-            temporary,
-            DOCUMENT,
-            compression="zstd",
-            compression_level=3,
-            use_dictionary=["source_file", "language", "charset", "charset_source", "page_language", "robots"],
-        ) as writer:
-            try:
-                for number, entry in enumerate(_entries(item, extract, part)):
-                    if limit is not None and part.documents >= limit:
-                        break
-                    tick(number)
-                    part.book(number, entry, lambda e: make(e, item, extract, identifier), skip)
-                    if len(part.rows) >= FLUSH_DOCUMENTS:
-                        writer.write_table(part.flush())
-            except OSError as error:
-                part.failure = f"{error.strerror or error}"
-            if part.rows or not part.documents:
+    with storage.writing(path) as temporary, _writer(temporary) as writer:
+        for number, entry in enumerate(_entries(item, extract, part)):
+            if limit is not None and part.documents >= limit:
+                break
+            tick(number)
+            part.book(number, entry, lambda e: make(e, item, extract, identifier), skip)
+            if len(part.rows) >= FLUSH_DOCUMENTS or part.waiting >= FLUSH_CHARACTERS:
                 writer.write_table(part.flush())
-            values = document.metadata(fingerprint="" if part.failure else mark, receipt=part.receipt(mark))
-            writer.add_key_value_metadata({k.decode(): v.decode() for k, v in values.items()})
+        writer.write_table(part.flush())
+        values = document.metadata(fingerprint="" if part.failure else mark, receipt=part.receipt(mark))
+        writer.add_key_value_metadata({k.decode(): v.decode() for k, v in values.items()})
     return part.receipt(mark)
+
+
+def _writer(path: str) -> pq.ParquetWriter:
+    repeated = ["source_file", "language", "charset", "charset_source", "page_language", "robots"]
+    return pq.ParquetWriter(path, DOCUMENT, compression="zstd", compression_level=3, use_dictionary=repeated)
 
 
 def read_receipt(path: str, mark: str | None = None) -> dict | None:
@@ -129,7 +125,7 @@ class _Part:
         self.languages: dict[str, dict[str, int]] = {}
         self.damages: list[list] = []
         self.failure = ""
-        self.end = self.read = 0
+        self.end = self.read = self.waiting = 0
 
     def book(self, number: int, entry, make_row, skip: frozenset[int]) -> None:
         """Each entry becomes one row or one drop."""
@@ -149,6 +145,7 @@ class _Part:
         counts["documents"] += 1
         counts["characters"] += characters
         self.characters += characters
+        self.waiting += characters
         self.truncated += row[_TRUNCATED]
 
     def _drop(self, entry, drop: Dropped) -> None:
@@ -165,7 +162,7 @@ class _Part:
         table = pa.Table.from_arrays(
             [pa.array(c, f.type) for c, f in zip(columns, DOCUMENT, strict=True)], schema=DOCUMENT
         )
-        self.rows = []
+        self.rows, self.waiting = [], 0
         return table
 
     def receipt(self, mark: str) -> dict:
@@ -195,28 +192,40 @@ _NAMES = DOCUMENT.names
 _LANGUAGE, _CHARACTERS, _TRUNCATED = (_NAMES.index(n) for n in ("language", "characters", "truncated"))
 
 
-def _entries(item: Item, extract: settings.Extract, part: _Part) -> Iterator[warc.Record | warc.Damage | tables.Row]:
-    """The records, damages or rows of an item, with its bytes booked."""
-    if item.size < 0 and item.tag and not storage.is_remote(item.path):
-        raise OSError(0, item.tag)
-    with storage.open_read(item.path) as file:
-        if tables.is_table(item.path):
-            yield from tables.rows(file, item.path)
-            part.end = max(0, item.size)
-            return
-        size = item.size if item.size >= 0 else storage.stat(item.path).size
-        size = size if size >= 0 else 1 << 62
-        stop = item.start + item.length if item.length >= 0 else size
-        reader = warc.Reader(file, size, item.start, stop, extract.max_page_bytes + (64 << 10))
-        for entry in reader:
-            if isinstance(entry, warc.Damage):
-                part.lost += entry.stop - entry.start
-                if len(part.damages) < _DAMAGES:
-                    part.damages.append([entry.start, entry.stop, entry.reason])
-            else:
-                part.page_bytes += len(entry.body)
-            yield entry
-        part.end = max(0, reader.end - item.start)
+Entry = warc.Record | warc.Damage | tables.Row
+
+
+def _entries(item: Item, extract: settings.Extract, part: _Part) -> Iterator[Entry]:
+    """The records, damages or rows of an item, with its bytes booked. What the input cannot give is the part's
+    `failure`, never an exception: an error of the output must not be taken for one."""
+    try:
+        if item.size < 0 and not storage.is_remote(item.path):
+            raise OSError(0, item.tag)
+        with storage.open_read(item.path) as file:
+            yield from _rows(item, file, part) if tables.is_table(item.path) else _records(item, file, extract, part)
+    except OSError as error:
+        part.failure = error.strerror or str(error)
+
+
+def _rows(item: Item, file: IO[bytes], part: _Part) -> Iterator[Entry]:
+    yield from tables.rows(file, item.path)
+    part.end = max(0, item.size)
+
+
+def _records(item: Item, file: IO[bytes], extract: settings.Extract, part: _Part) -> Iterator[Entry]:
+    size = item.size if item.size >= 0 else storage.stat(item.path).size
+    size = size if size >= 0 else 1 << 62
+    stop = item.start + item.length if item.length >= 0 else size
+    reader = warc.Reader(file, size, item.start, stop, extract.max_page_bytes + (64 << 10))
+    for entry in reader:
+        if isinstance(entry, warc.Damage):
+            part.lost += entry.stop - entry.start
+            if len(part.damages) < _DAMAGES:
+                part.damages.append([entry.start, entry.stop, entry.reason])
+        else:
+            part.page_bytes += len(entry.body)
+        yield entry
+    part.end = max(0, reader.end - item.start)
 
 
 def make(

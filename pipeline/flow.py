@@ -11,10 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-_NOISE = ("apitools not found", "Dependency")
-logging.getLogger().addFilter(lambda record: not record.getMessage().startswith(_NOISE))
-
-import apache_beam as beam  # noqa: E402
+import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions, _BeamArgumentParser
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.window import GlobalWindows
@@ -119,7 +116,7 @@ def _refuse_unknown(options: list[str]) -> None:
     parser = _BeamArgumentParser(allow_abbrev=False)
     for kind in [PipelineOptions, *PipelineOptions.__subclasses__()]:
         if kind.__module__.startswith("apache_beam.options"):
-            kind._add_argparse_args(parser)
+            kind._add_argparse_args(parser)  # type: ignore[attr-defined]
     known = {s for a in parser._actions for s in a.option_strings}
     for option in options:
         name = option.partition("=")[0]

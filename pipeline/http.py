@@ -31,7 +31,7 @@ class Response:
 
 def parse(block: bytes, limit: int) -> Response:
     """The response in the content block of a record. Errors: Undecodable, TooLarge."""
-    if not block[:5].upper() == b"HTTP/" and not re.match(rb"\d{3} ", block):
+    if block[:5].upper() != b"HTTP/" and not re.match(rb"\d{3} ", block):
         return Response(0, {}, _bounded(block, limit))
     end = re.compile(rb"\r?\n\r?\n").search(block, 0, _MAX_HEADER)
     if end is None:
@@ -110,7 +110,8 @@ def decode(body: bytes, coding: str, limit: int) -> tuple[bytes, bool]:
 
 def _inflate(body: bytes, window: int, limit: int) -> tuple[bytes, bool]:
     inflater = zlib.decompressobj(window)
-    pieces, count, data = [], 0, body
+    pieces: list[bytes] = []
+    count, data = 0, body
     try:
         while data and not inflater.eof:
             pieces.append(inflater.decompress(data, 1 << 20))

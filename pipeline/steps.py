@@ -238,7 +238,7 @@ def _meet(
     """Produce keys from runs, bring them together by range: through files, or through Beam's shuffle."""
     context = {"job": job}
     if own.exchange == "beam" or (own.exchange == "auto" and not runner.local):
-        return runner.exchange(label, tasks, read_runs, *beam, context, runs, amount)
+        return runner.exchange(label, tasks, read_runs, beam[0], beam[1], context, runs, amount)
     first = runner.map(label, tasks, read_runs, files[0], context, runs, amount)
     second = runner.map(f"{label}-ranges", ranges, read_ranges, files[1], context, job.ranges, amount)
     return items.add_receipts([first, second])

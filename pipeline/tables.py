@@ -4,7 +4,7 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import IO
 
 TEXT, URL, TIME, IDENTITY = ("text", "content"), ("url", "uri"), ("date", "timestamp", "crawl_time"), ("id",)
 
@@ -33,12 +33,12 @@ def kind(path: str) -> str:
     return "parquet" if name.endswith(".parquet") else ""
 
 
-def rows(file: BinaryIO, path: str) -> Iterator[Row]:
+def rows(file: IO[bytes], path: str) -> Iterator[Row]:
     """The rows of a whole file; a line that is no JSON object with a text comes with `error`. Errors: OSError."""
     return _parquet(file) if kind(path) == "parquet" else _json_lines(_decompressed(file, path))
 
 
-def _decompressed(file: BinaryIO, path: str) -> BinaryIO:
+def _decompressed(file: IO[bytes], path: str) -> IO[bytes]:
     if path.lower().endswith(".gz"):
         import gzip
 
@@ -50,7 +50,7 @@ def _decompressed(file: BinaryIO, path: str) -> BinaryIO:
     return file
 
 
-def _json_lines(file: BinaryIO) -> Iterator[Row]:
+def _json_lines(file: IO[bytes]) -> Iterator[Row]:
     offset = 0
     for line in file:
         if line.strip():
@@ -74,7 +74,7 @@ def _first(value: dict, names: tuple[str, ...]) -> str:
     return found if isinstance(found, str) else str(found)
 
 
-def _parquet(file: BinaryIO) -> Iterator[Row]:
+def _parquet(file: IO[bytes]) -> Iterator[Row]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

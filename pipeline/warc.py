@@ -8,7 +8,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import IO, Any
 
 CHUNK = 64 << 10
 MAX_HEADER = 1 << 20
@@ -54,7 +54,7 @@ class _Broken(Exception):
 class _File:
     """The file with a window of bytes around the reading position."""
 
-    def __init__(self, file: BinaryIO, size: int):
+    def __init__(self, file: IO[bytes], size: int):
         self.file, self.size = file, size
         self.base = -1  # file position of data[0]
         self.data = b""
@@ -172,12 +172,12 @@ class Reader:
     members seen.
     """
 
-    def __init__(self, file: BinaryIO, size: int, start: int = 0, stop: int | None = None, limit: int = 16 << 20):
+    def __init__(self, file: IO[bytes], size: int, start: int = 0, stop: int | None = None, limit: int = 16 << 20):
         self.source = _File(file, size)
         self.size, self.start, self.limit = size, start, limit
         self.stop = size if stop is None else stop
         self.sections = 0
-        self.dictionary = None
+        self.dictionary: Any = None  # zstandard.ZstdCompressionDict
         self.end = start
 
     def __iter__(self) -> Iterator[Record | Damage]:
@@ -321,9 +321,8 @@ class Reader:
     def _record(self, section: _Section, begin: int, index: int) -> Record:
         headers = _header(section)
         size = _content_length(headers)
-        if isinstance(section, _Plain) and section.here + size > self.size + 4:
-            if section.here + size > self.size + (1 << 40) or _NEXT_RECORD.search(self._rest(section)):
-                raise _Broken(f"Content-Length {size} leads past the end of the file")
+        if isinstance(section, _Plain) and section.here + size > self.size + 4 and self._goes_on(section, size):
+            raise _Broken(f"Content-Length {size} leads past the end of the file")
         body, count = self._body(section, size)
         if isinstance(section, _Plain) and count < size:
             section.cut = True
@@ -332,8 +331,9 @@ class Reader:
         kind = headers.get("warc-type", "").lower()
         return Record(kind, headers, body, begin, index, 0, size, count < size)
 
-    def _rest(self, section: _Section) -> bytes:
-        return self.source.bytes_at(section.here, CHUNK)
+    def _goes_on(self, section: _Plain, size: int) -> bool:
+        """Whether a Content-Length that leads past the file's end is wrong, not the file cut short."""
+        return size > 1 << 40 or bool(_NEXT_RECORD.search(self.source.bytes_at(section.here, CHUNK)))
 
     def _body(self, section: _Section, size: int) -> tuple[bytes, int]:
         """The content block, kept up to the limit, and how many of its bytes there were."""
