@@ -5,12 +5,14 @@ dictionary and matrices say how long it has to be. (Layout: Args, Dictionary, De
 ProductQuantizer `save` of fastText 0.9, file version 12.)
 """
 
+import contextlib
 import hashlib
 import mmap
 import os
+import shutil
 import struct
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import regex
@@ -107,20 +109,26 @@ def examine(data) -> bool:
 def load(path: str) -> Model:
     """The model in a local or remote file. What cannot be read or is not whole is the user's mistake."""
     try:
-        if not storage.is_remote(path):
-            return _load(path)
-        with tempfile.TemporaryDirectory() as folder:
-            local = os.path.join(folder, "model.bin")
-            with storage.open_read(path) as source, open(local, "wb") as target:
-                while block := source.read(8 << 20):
-                    target.write(block)
+        with _local(path) as local:
             return _load(local)
-    except (Damaged, ValueError, struct.error) as error:
-        fact = str(error).replace(path, "").strip() or "it cannot be read"
-        raise UserError(f"{storage.redact(path)}: not a whole fastText model: {fact}; fetch the file again") from None
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except Damaged as error:
+        raise UserError(f"{storage.redact(path)}: not a whole fastText model: {error}; fetch the file again") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{storage.redact(path)}: {reason}; give a fastText .bin or .ftz file that exists") from None
+
+
+@contextlib.contextmanager
+def _local(path: str) -> Iterator[str]:
+    """A local path to the file; a remote one is copied for the time of the block."""
+    if not storage.is_remote(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        local = os.path.join(folder, "model.bin")
+        with storage.open_read(path) as source, open(local, "wb") as target:
+            shutil.copyfileobj(source, target, 8 << 20)
+        yield local
 
 
 def _load(path: str) -> Model:
@@ -132,7 +140,10 @@ def _load(path: str) -> Model:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             normalised = examine(data)
             digest = hashlib.sha256(data).hexdigest()
-    predict = fasttext.load_model(path).f.predict
+    try:
+        predict = fasttext.load_model(path).f.predict
+    except ValueError as error:
+        raise Damaged(str(error).replace(path, "").strip()) from None
     answer = predict("the quick brown fox\n", 1, 0.0, "strict")
     if len(answer) != 1 or not 0.0 <= answer[0][0] <= 1.001:
         raise Damaged("its answer to a trial is no probability")

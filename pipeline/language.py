@@ -28,6 +28,9 @@ MIN_LETTERS = 0.5
 MAX_CODE, FREE_SIGNS = 0.05, 4
 """Signs of program code among all characters but white space, besides the first few: above it is code or markup. Of
 1,761 real pages 11 lie above (formulas, listings, wiki markup), of Python's own modules, full of prose, about half."""
+MAX_WORD, MIN_RUN = 25, 80
+"""Mean letters of a word, where there are spaces: beyond it (and with so many letters in all) it is no word, but an
+encoded file or a keyboard's noise. Real languages stay below 15."""
 TOP = 6
 """Answers of the model that are searched for one in the text's script before all are."""
 
@@ -147,6 +150,10 @@ class _View:
         letters = int(np.count_nonzero(self.bits & (words.LETTER | words.MARK)))
         if letters < max(1, MIN_LETTERS * visible):
             return False
+        if letters > MIN_RUN and not np.any(self.bits & words.UNSPACED):
+            inside = self.bits & (words.LETTER | words.MARK) != 0
+            if letters > MAX_WORD * (1 + int(np.count_nonzero(inside[1:] > inside[:-1]))):
+                return False
         return int(np.count_nonzero(self.bits & words.CODE)) <= MAX_CODE * visible + FREE_SIGNS
 
 

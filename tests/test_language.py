@@ -1,8 +1,11 @@
 """The identifier: labels of any model, scripts, texts that are none, damaged files, and a floor for its accuracy."""
 
+import functools
 import hashlib
+import http.server
 import lzma
 import shutil
+import threading
 from collections import defaultdict
 from pathlib import Path
 
@@ -49,7 +52,16 @@ def test_sentences(identifier, label):
 
 @pytest.mark.parametrize(
     "text",
-    ["", " \n ", "\u200b", "12 | 34.5 | 67\n" * 30, "!!! ??? ***", "😀😀😀", "if (a > b) { return x[i] + y(a); }"],
+    [
+        "",
+        " \n ",
+        "\u200b",
+        "12 | 34.5 | 67\n" * 30,
+        "!!! ??? ***",
+        "😀😀😀",
+        "if (a > b) { return x[i] + y(a); }",
+        "iVBORw" * 50,
+    ],
 )
 def test_what_is_no_language(identifier, text):
     assert identifier.identify(text) == language.Language("zxx_Zyyy", 1.0, "Zyyy", 1.0)
@@ -196,6 +208,17 @@ def test_model_by_path_gives_the_same_answers(tmp_path):
     other = language.load(str(path))
     assert other.digest == language.load().digest
     assert other.identify(SENTENCES["fin_Latn"]) == language.load().identify(SENTENCES["fin_Latn"])
+
+
+def test_model_from_a_server(tmp_path):
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(Path(language.SHIPPED).parent))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        assert fasttext_file.load(f"{address}/language.ftz").digest == language.load().digest
+        with pytest.raises(UserError, match="missing"):
+            fasttext_file.load(f"{address}/missing.ftz")
+        server.shutdown()
 
 
 def test_dense_models_are_read_too(tmp_path):
