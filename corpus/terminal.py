@@ -4,6 +4,7 @@ Results go to stdout; everything here writes to stderr. Exit codes: 0 done, 1 fa
 130 interrupted.
 """
 
+import errno
 import os
 import signal
 import sys
@@ -12,6 +13,19 @@ import unicodedata
 from collections.abc import Callable
 
 DONE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+
+
+_AGAIN = "free some space and run the same command again, it goes on from here"
+_THEIRS = {
+    errno.ENOSPC: _AGAIN,
+    errno.EDQUOT: _AGAIN,
+    errno.EFBIG: _AGAIN,
+    errno.EACCES: "name a place that may be read and written",
+    errno.EROFS: "name a place that may be written",
+    errno.ENOTDIR: "a file stands where a folder should be; name another one",
+    errno.EISDIR: "a folder stands where a file should be; name another one",
+}
+"""Errors of the system that are the user's to mend, and how."""
 
 
 class UserError(Exception):
@@ -52,7 +66,11 @@ def run(main: Callable[[], int | None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except OSError as error:
-        say(f"failed: {error.filename or ''}: {error.strerror or error}".replace("failed: : ", "failed: "))
+        place = f"{error.filename}: " if error.filename else ""
+        if error.errno in _THEIRS:
+            say(f"error: {place}{error.strerror or error}; {_THEIRS[error.errno]}")
+            return MISTAKE
+        say(f"failed: {place}{error.strerror or error}")
         return FAILED
 
 

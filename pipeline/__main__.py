@@ -1,6 +1,7 @@
 """The commands of the pipeline. Flags and help only: what a command does stands in steps.py and the nouns below it."""
 
 import argparse
+import logging
 import sys
 from typing import Any
 
@@ -19,6 +20,8 @@ ABOUT = """From crawl files to token shards.
 
 def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
+    # Beam warns, wherever it is imported without its extra for Google Cloud, that this extra is not there.
+    logging.getLogger().addFilter(lambda record: not record.getMessage().startswith("apitools not found"))
 
     def call() -> int:
         names, rest = _parser().parse_all(arguments)
@@ -144,9 +147,6 @@ def _workers(names: argparse.Namespace) -> int:
 
 def _start(names: argparse.Namespace, rest: list[str]):
     """(runner, options) of a step; Ctrl-C and SIGTERM end it at once from here on."""
-    import logging
-
-    logging.getLogger().addFilter(lambda record: not record.getMessage().startswith("apitools not found"))
     from pipeline import items
     from pipeline.flow import Runner
     from pipeline.steps import Options

@@ -75,7 +75,8 @@ def _headers(block: bytes) -> dict[str, str]:
 
 def unchunk(body: bytes) -> tuple[bytes, bool]:
     """(body, whether it was cut short). A body that is not chunked comes back as it stands."""
-    pieces, position = [], 0
+    pieces: list[bytes] = []
+    position = 0
     while match := _CHUNK_SIZE.match(body, position):
         size = int(match[1], 16)
         start = match.end()

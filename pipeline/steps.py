@@ -90,6 +90,7 @@ def run_extract(paths: list[str], own: settings.Extract, runner: Runner, options
     read = Slice(options.slice)
     begun = time.monotonic()
     receipt = runner.map("extract", tasks, read, extract.run, context, total, size, "bytes")
+    storage.sweep(folder)  # what workers that died on the way left half-written
     if options.slice:
         return receipt
     books.check_extract(receipt, len(plan))
@@ -214,6 +215,7 @@ def run_select(
     receipt = runner.map("apply", tasks, read_runs, select.apply, {"job": job, "copies": copies}, len(runs), amount)
     storage.remove_folder(storage.join(folder, "selection", "work"))
     _remove_stale(folder, plan)
+    storage.sweep(folder)
     books.check_select(receipt, made)
     _record(folder, "select", {**settings.substance(own), "run_documents": run_documents})
     _record(folder, "thresholds", asdict(thresholds))
@@ -325,6 +327,7 @@ def _make_tokens(runs: list[select.Run], job: tokenize.Job, selected: dict, runn
     books.check_tokens(manifest.shards, selected)
     tokenize.clear(job.folder, {p.path for p in plans})
     storage.remove_folder(job.path("tokens", "encoded"))
+    storage.sweep(job.folder)
     shards.write_manifest(job.path("tokens"), manifest)
     return manifest
 
