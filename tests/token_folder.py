@@ -12,6 +12,7 @@ from corpus.settings import Pretrain
 SIZE = 512  # ids; 0-4 are the special ones, 5 ends a sentence, the last 12 are spare
 STOP = 5
 DIGEST = "5" * 64
+TOPICS, WORDS = 12, 20  # a topic has so many words of one or two tokens
 
 
 @dataclass(frozen=True)
@@ -39,17 +40,17 @@ TABLE = Vocabulary().table()
 
 def sentence(rng: np.random.Generator, topic: int) -> list[int]:
     """Words of a topic in a chain that mostly goes on in the same way, so that there is something to learn."""
-    found, word = [], int(rng.integers(30))
+    found, word = [], int(rng.integers(WORDS))
     for _ in range(int(rng.integers(5, 12))):
-        first = 6 + 60 * topic + 2 * word
+        first = 6 + 2 * (WORDS * topic + word)
         found += [first, first + 1] if word % 3 == 0 else [first]
-        word = (7 * word + 3) % 30 if rng.random() < 0.9 else int(rng.integers(30))
+        word = (7 * word + 3) % WORDS if rng.random() < 0.9 else int(rng.integers(WORDS))
     return [*found, STOP]
 
 
 def document(rng: np.random.Generator, tokens: int) -> list[int]:
     found: list[int] = []
-    topic = int(rng.integers(8))
+    topic = int(rng.integers(TOPICS))
     while len(found) < tokens:
         found += sentence(rng, topic)
     return found

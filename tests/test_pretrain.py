@@ -1,0 +1,259 @@
+"""A run learns; stopped and gone on with it ends with the same bytes; so with any number of processes."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from token_folder import SIZE, Vocabulary, quick, write_folder
+
+from corpus import shards
+from corpus.terminal import StepError, UserError
+from trainer import checkpoint, pretrain
+from trainer.checkpoint import MODEL, OPTIMIZER, STATE
+from trainer.plan import plan, rehearse
+from trainer.pretrain import LOG
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp("tokens"))
+
+
+def run(folder, output, limit=None, **changes) -> int:
+    return pretrain.pretrain(plan(folder, quick(**changes), Vocabulary()), str(output), limit=limit, quiet=True)
+
+
+def last(output) -> Path:
+    return checkpoint.listed(str(output))[-1]
+
+
+def lines(output, split="training") -> list[dict]:
+    found = map(json.loads, (Path(output) / LOG).read_text().splitlines())
+    return [{k: v for k, v in line.items() if k != "tokens_per_second"} for line in found if line["split"] == split]
+
+
+def same(one, two) -> bool:
+    return all((last(one) / n).read_bytes() == (last(two) / n).read_bytes() for n in (MODEL, OPTIMIZER, STATE))
+
+
+@pytest.fixture(scope="module")
+def whole(folder, tmp_path_factory):
+    """A run that was not stopped."""
+    output = tmp_path_factory.mktemp("whole") / "model"
+    assert run(folder, output) == 0
+    return output
+
+
+def test_what_a_run_leaves(whole, capsys):
+    config = json.loads((whole / "config.json").read_text())
+    assert config["vocabulary"] == Vocabulary.digest
+    assert [f.name for f in checkpoint.listed(str(whole))][-1] == "step-00000012"
+    assert [line["step"] for line in lines(whole)] == [4, 8, 12]
+    assert [line["step"] for line in lines(whole, "validation")] == [6, 12]
+    assert set(lines(whole, "validation")[0]["languages"]) == {"aaa_Latn", "bbb_Cyrl"}
+    assert checkpoint.open_model(str(whole))[0].config.vocabulary == SIZE
+
+
+@pytest.mark.parametrize("stops", [(1,), (3, 7), (5, 6, 11)])
+def test_stopped_equals_not_stopped(folder, whole, tmp_path, stops):
+    """Bit for bit: weights, moments, state, log."""
+    for stop in stops:
+        assert run(folder, tmp_path / "model", limit=stop) == 0
+    assert run(folder, tmp_path / "model") == 0
+    assert same(whole, tmp_path / "model")
+    for split in ("training", "validation"):
+        assert lines(whole, split) == lines(tmp_path / "model", split)
+
+
+def test_damaged_newest_checkpoint_costs_only_its_steps(folder, whole, tmp_path):
+    run(folder, tmp_path / "model", limit=7)
+    path = last(tmp_path / "model") / MODEL
+    path.write_bytes(path.read_bytes()[:-1])
+    assert run(folder, tmp_path / "model") == 0
+    assert same(whole, tmp_path / "model")
+    assert lines(whole) == lines(tmp_path / "model")
+
+
+def test_finished_run_does_nothing_more(folder, whole, capsys):
+    before = {p: p.stat().st_mtime_ns for p in whole.rglob("*.safetensors")}
+    assert run(folder, whole) == 0
+    assert {p: p.stat().st_mtime_ns for p in whole.rglob("*.safetensors")} == before
+    assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+def test_other_seed_other_model(folder, whole, tmp_path):
+    run(folder, tmp_path / "model", seed=1)
+    assert not same(whole, tmp_path / "model")
+
+
+def test_language_weights_without_order(folder, tmp_path):
+    assert run(folder, tmp_path / "model", language_weights="alpha=0.3", order_weight=0.0, steps=3) == 0
+    assert lines(tmp_path / "model")[-1]["order_loss"] == 0
+
+
+_SCRIPT = """
+import sys
+sys.path[:0] = [{root!r}, {tests!r}]
+import torch
+torch.set_num_threads(1)
+from token_folder import Vocabulary, quick
+from corpus import terminal
+from trainer import plan, pretrain
+def main():
+    planned = plan.plan({folder!r}, quick(**{changes!r}), Vocabulary())
+    return pretrain.pretrain(planned, {output!r}, quiet=True)
+sys.exit(terminal.run(main))
+"""
+
+
+def start(folder, output, **changes) -> subprocess.Popen:
+    values = {"root": str(ROOT), "tests": str(ROOT / "tests"), "folder": folder, "output": str(output)}
+    return subprocess.Popen([sys.executable, "-c", _SCRIPT.format(changes=changes, **values)], stderr=subprocess.PIPE)
+
+
+def test_killed_equals_not_killed(folder, tmp_path):
+    """By signals that save and by one that cannot; then the same command again."""
+    changes = {"steps": 60, "save_every": 10, "validate_every": 1000}
+    signals = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGKILL: -9}
+    processes = {n: start(folder, tmp_path / n.name, **changes) for n in signals}
+    for number, process in processes.items():
+        while not checkpoint.listed(str(tmp_path / number.name)) and process.poll() is None:
+            time.sleep(0.005)
+        process.send_signal(number)
+    run(folder, tmp_path / "whole", **changes)
+    for number, process in processes.items():
+        told = process.communicate()[1].decode()
+        assert process.returncode == signals[number], told
+        stopped = checkpoint.newest(str(tmp_path / number.name))[1].step
+        assert 10 <= stopped < 60
+        assert (f"saved at step {stopped}" in told) == (number != signal.SIGKILL)
+        run(folder, tmp_path / number.name, **changes)
+        assert same(tmp_path / "whole", tmp_path / number.name)
+        assert lines(tmp_path / "whole") == lines(tmp_path / number.name)
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_losses_of_one(folder, tmp_path):
+    """gloo; steps apart from rounding. Then the run goes on in one process."""
+    run(folder, tmp_path / "one", log_every=1)
+    script = tmp_path / "train.py"
+    values = {"root": str(ROOT), "tests": str(ROOT / "tests"), "folder": folder, "output": str(tmp_path / "two")}
+    script.write_text(_SCRIPT.format(changes={"log_every": 1}, **values))
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("OMP")} | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    subprocess.run(command, check=True, env=environment, timeout=120)
+    one, two = (lines(tmp_path / name) for name in ("one", "two"))
+    assert [line["step"] for line in two] == list(range(1, 13))
+    for a, b in zip(one, two, strict=True):
+        for name in ("loss", "generator_loss", "discriminator_loss", "order_loss", "replaced_share", "auc"):
+            assert a[name] == pytest.approx(b[name], rel=2e-5), (name, a["step"])
+    assert run(folder, tmp_path / "two", log_every=1) == 0
+
+
+def test_it_learns(tmp_path):
+    """Text with something to learn: the generator gets below a blind guess (ln 512 = 6.24 nats), the discriminator
+    tells replaced tokens from real ones."""
+    folder = write_folder(tmp_path / "tokens", tokens=60_000)
+    changes = {"steps": 150, "batch": 16, "learning_rate": 1e-3, "log_every": 50, "validate_every": 150}
+    assert run(folder, tmp_path / "model", **changes) == 0
+    found = lines(tmp_path / "model", "validation")[-1]
+    assert found["generator_loss"] < 5.8
+    assert found["auc"] > 0.6
+
+
+def test_bad_gradients_are_skipped_and_counted(folder, tmp_path, monkeypatch):
+    step, seen = pretrain.optimizer.update, []
+
+    def poisoned(adam, made, rate):
+        seen.append(rate)
+        if len(seen) in (2, 3):
+            made.embeddings.tokens.weight.grad[0, 0] = float("nan")
+        return step(adam, made, rate)
+
+    monkeypatch.setattr(pretrain.optimizer, "update", poisoned)
+    assert run(folder, tmp_path / "model") == 0
+    assert lines(tmp_path / "model")[-1]["skipped"] == 2
+    weights = checkpoint.load(last(tmp_path / "model"), MODEL)
+    assert all(torch.isfinite(w).all() for w in weights.values())
+    assert checkpoint.load(last(tmp_path / "model"), OPTIMIZER)["updates"] == 10
+
+
+def test_a_run_that_is_beyond_hope_ends(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrain, "HOPELESS", 3)
+    monkeypatch.setattr(pretrain.optimizer, "update", lambda *_: (float("nan"), False))
+    with pytest.raises(StepError, match="no finite gradient in 3 steps"):
+        run(folder, tmp_path / "model")
+
+
+def test_other_settings_in_the_same_folder(folder, whole, tmp_path):
+    with pytest.raises(UserError, match="a run with batch 4, not 8"):
+        run(folder, whole, batch=8)
+    with pytest.raises(UserError, match="a run with seed 0, not 3"):
+        run(folder, whole, seed=3)
+    with pytest.raises(UserError, match="a run with other tokens"):
+        run(write_folder(tmp_path / "tokens", seed=9), whole)
+
+
+def test_operational_settings_may_change(folder, tmp_path):
+    run(folder, tmp_path / "model", limit=3)
+    assert run(folder, tmp_path / "model", log_every=2, keep=1, save_every=100) == 0
+    assert last(tmp_path / "model").name == "step-00000012"
+
+
+def test_folder_of_something_else(folder, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "thesis.tex").write_text("x")
+    with pytest.raises(UserError, match=r"something else than a model \(thesis.tex\)"):
+        run(folder, tmp_path / "model")
+    with pytest.raises(UserError, match="a file; name a folder"):
+        run(folder, tmp_path / "model" / "thesis.tex")
+
+
+@pytest.mark.parametrize(("changes", "told"), [
+    ({"batch": 0}, "--batch: 0"), ({"steps": 0}, "--steps: 0"), ({"mask": 0.9}, "--mask: 0.9"),
+    ({"sequence": 8}, "--sequence: 8"), ({"language_weights": "ccc_Latn=1"}, "no text in ccc_Latn"),
+    ({"language_weights": "x"}, "--language-weights"),
+])  # fmt: skip
+def test_mistakes_in_settings(folder, changes, told):
+    with pytest.raises(UserError, match=told) as caught:
+        plan(folder, quick(**changes), Vocabulary())
+    assert "\n" not in str(caught.value)
+
+
+def test_shards_of_another_vocabulary(folder):
+    other = Vocabulary()
+    other.digest = "6" * 64
+    with pytest.raises(UserError, match="shards of another vocabulary"):
+        plan(folder, quick(), other)
+
+
+def test_no_gpu(folder, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(UserError, match="finds no GPU"):
+        run(folder, tmp_path / "model", device="cuda")
+
+
+def test_rehearsal(folder):
+    planned = plan(folder, quick(), Vocabulary())
+    told = "\n".join(rehearse(planned))
+    assert "12 of 256 tokens" in told
+    assert f"{planned.stream.everything.windows:,} of 64 tokens" in told
+
+
+def test_tokens_folder_must_be_finished(folder, tmp_path):
+    with pytest.raises(UserError, match="python -m pipeline tokenize"):
+        plan(str(tmp_path), quick(), Vocabulary())
+    manifest = shards.read_manifest(folder)
+    shards.write_manifest(str(tmp_path), dataclasses.replace(manifest, shards=()))
+    with pytest.raises(UserError, match="no training shards"):
+        plan(str(tmp_path), quick(), Vocabulary())

@@ -1,0 +1,163 @@
+"""Checkpoints: OUTPUT/checkpoints/step-XXXXXXXX/{model,optimizer}.safetensors and state.json. No pickles.
+
+A checkpoint is written under a temporary name, synced and renamed, so it is whole or not there; state.json holds the
+checksums of the other files and of itself. A damaged one is told and the one before it is taken.
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from corpus import settings, shards, storage
+from corpus.terminal import UserError, say
+from trainer.model import Config, Electra
+
+CONFIG, FOLDER, PREFIX, STATE = "config.json", "checkpoints", "step-", "state.json"
+MODEL, OPTIMIZER = "model.safetensors", "optimizer.safetensors"
+
+
+@dataclass
+class State:
+    """Where a training run stands. Nothing random is kept: it all follows from the seed and the sample index."""
+
+    step: int = 0  # steps done
+    sample: int = 0  # global index of the next sample
+    skipped: int = 0  # steps without an update, since the gradient was not finite
+    best_step: int = 0  # step of the checkpoint with the lowest validation loss, 0: none yet
+    best_loss: float = 0.0
+    tally: list[float] = field(default_factory=list)  # sums since the last line of the log
+
+
+def write_config(output: str, identity: dict) -> None:
+    """config.json: the model's shape and what else tells one run from another (settings, tokens, vocabulary)."""
+    storage.write(f"{output}/{CONFIG}", json.dumps(identity, indent=1, sort_keys=True) + "\n")
+
+
+def read_config(output: str) -> dict:
+    """Errors: UserError."""
+    path = f"{output}/{CONFIG}"
+    try:
+        values = json.loads(Path(path).read_bytes())
+        Config.of(values["model"])
+    except FileNotFoundError:
+        raise UserError(f"{path}: not there, so this is no model; name a folder that pretrain wrote") from None
+    except (ValueError, KeyError, TypeError, NotADirectoryError) as error:
+        raise UserError(f"{path}: not readable ({error}); name a folder that pretrain wrote") from None
+    return values
+
+
+def listed(output: str) -> list[Path]:
+    """The checkpoints of a model folder, oldest first."""
+    return sorted(Path(output, FOLDER).glob(PREFIX + "[0-9]*"))
+
+
+def step_of(folder: Path) -> int:
+    return int(folder.name.removeprefix(PREFIX))
+
+
+def save(output: str, model: dict[str, Tensor], optimizer: dict[str, Tensor], state: State) -> Path:
+    """Write the checkpoint of `state.step`; one that stands there already is replaced."""
+    target = Path(output, FOLDER, f"{PREFIX}{state.step:08d}")
+    temporary = target.with_name(f"{storage.TEMPORARY}{os.getpid()}-{target.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    for name, tensors in ((MODEL, model), (OPTIMIZER, optimizer)):
+        save_file({k: t.detach().cpu().contiguous() for k, t in tensors.items()}, temporary / name)
+    values = dataclasses.asdict(state)
+    values["checksums"] = {name: shards.checksum(str(temporary / name)) for name in (MODEL, OPTIMIZER)}
+    values["checksums"][STATE] = settings.fingerprint(values)
+    (temporary / STATE).write_text(json.dumps(values, indent=1) + "\n")
+    for path in (*temporary.iterdir(), temporary):
+        _sync(path)
+    if target.exists():
+        shutil.rmtree(target)
+    temporary.rename(target)
+    _sync(target.parent)
+    return target
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_state(folder: Path) -> State:
+    """The state of a checkpoint whose files are all as they were written. Errors: ValueError with what is wrong."""
+    try:
+        values = json.loads((folder / STATE).read_bytes())
+        checksums = values["checksums"]
+        if (
+            settings.fingerprint({**values, "checksums": {k: checksums[k] for k in (MODEL, OPTIMIZER)}})
+            != checksums[STATE]
+        ):
+            raise ValueError(f"{STATE} differs from its checksum")
+        for name in (MODEL, OPTIMIZER):
+            if shards.checksum(str(folder / name)) != checksums[name]:
+                raise ValueError(f"{name} differs from its checksum")
+    except (OSError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from None
+    return State(**{f.name: values[f.name] for f in dataclasses.fields(State)})
+
+
+def whole(output: str) -> Iterator[tuple[Path, State]]:
+    """The undamaged checkpoints, newest first; damaged ones are told."""
+    for folder in reversed(listed(output)):
+        try:
+            yield folder, read_state(folder)
+        except ValueError as error:
+            say(f"warning: {folder}: damaged ({error}); the checkpoint before it is taken")
+
+
+def newest(output: str) -> tuple[Path, State] | None:
+    """The newest undamaged checkpoint; None if there are none at all. Errors: UserError if all are damaged."""
+    found = next(whole(output), None)
+    if found is None and listed(output):
+        raise UserError(f"{output}/{FOLDER}: every checkpoint is damaged; delete the folder {output} to start anew")
+    return found
+
+
+def prune(output: str, keep: int, best: int) -> None:
+    """Delete all but the `keep` newest checkpoints (at least one) and the best, and what killed runs left."""
+    folders = listed(output)
+    for folder in folders[: -max(1, keep)]:
+        if step_of(folder) != best:
+            shutil.rmtree(folder)
+    for folder in Path(output, FOLDER).glob(storage.TEMPORARY + "*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def load(folder: Path, name: str) -> dict[str, Tensor]:
+    """The tensors of one file of a checkpoint, on the CPU."""
+    return load_file(folder / name)
+
+
+def open_model(output: str, step: int = 0) -> tuple[Electra, dict]:
+    """The trained model of a folder and its config.json. step: 0 for the best by validation, else the newest if there
+    was no validation. Errors: UserError."""
+    config = read_config(output)
+    found = newest(output)
+    if found is None:
+        raise UserError(f"{output}: no checkpoint yet; run python -m trainer pretrain to its end")
+    folder = found[0]
+    wanted = step or found[1].best_step
+    if wanted:
+        folder = Path(output, FOLDER, f"{PREFIX}{wanted:08d}")
+        try:
+            read_state(folder)
+        except ValueError as error:
+            raise UserError(f"{folder}: {error}; there are {', '.join(f.name for f in listed(output))}") from None
+    with torch.device("meta"):
+        model = Electra(Config.of(config["model"]))
+    model.load_state_dict(load(folder, MODEL), assign=True)
+    return model, config
