@@ -5,7 +5,7 @@ import pytest
 from token_folder import TABLE, write_folder
 
 from corpus import shards
-from trainer.masking import HIDDEN, LONGEST, draw, mask, words
+from trainer.masking import HIDDEN, LONGEST, draw, mask, word_starts, words
 from trainer.stream import MASK, Stream
 
 
@@ -73,6 +73,13 @@ def test_words_end_at_starts_specials_and_edges():
     places, word = words(tokens, TABLE.word_start, TABLE.special)
     assert places.tolist() == [1, 2, 3, 4, 6, 8, 9, 10, 12, 13, 14, 15]
     assert word.tolist() == [0, 0, 0, 1, 2, 3, 3, 4, 5, 6, 6, 6]
+
+
+def test_scripts_without_spaces_are_masked_piece_by_piece():
+    """Han, kana, Thai, Khmer, Burmese; not Latin, Hangul, Devanagari, digits, punctuation."""
+    pieces = ["▁a", "b", "人人", "ひら", "カ", "ภาษา", "ភាសា", "မြန်", "한국", "भाषा", "12", "。", ""]
+    found = word_starts(np.array([True] + [False] * 12), pieces)
+    assert found.tolist() == [True, False, True, True, True, True, True, True] + [False] * 5
 
 
 def test_long_runs_are_cut():

@@ -121,24 +121,38 @@ def start(folder, output, **changes) -> subprocess.Popen:
 
 
 def test_killed_equals_not_killed(folder, tmp_path):
-    """By signals that save and by one that cannot; then the same command again."""
+    """SIGKILL somewhere after the first checkpoint; then the same command again."""
     changes = {"steps": 60, "save_every": 10, "validate_every": 1000}
-    signals = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGKILL: -9}
-    processes = {n: start(folder, tmp_path / n.name, **changes) for n in signals}
-    for number, process in processes.items():
-        while not checkpoint.listed(str(tmp_path / number.name)) and process.poll() is None:
-            time.sleep(0.005)
-        process.send_signal(number)
-    run(folder, tmp_path / "whole", **changes)
-    for number, process in processes.items():
-        told = process.communicate()[1].decode()
-        assert process.returncode == signals[number], told
-        stopped = checkpoint.newest(str(tmp_path / number.name))[1].step
-        assert 10 <= stopped < 60
-        assert (f"saved at step {stopped}" in told) == (number != signal.SIGKILL)
-        run(folder, tmp_path / number.name, **changes)
-        assert same(tmp_path / "whole", tmp_path / number.name)
-        assert lines(tmp_path / "whole") == lines(tmp_path / number.name)
+    process = start(folder, tmp_path / "model", **changes)
+    while not checkpoint.listed(str(tmp_path / "model")) and process.poll() is None:
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL, process.stderr.read().decode()
+    assert 10 <= checkpoint.newest(str(tmp_path / "model"))[1].step < 60
+    for name in ("model", "whole"):
+        run(folder, tmp_path / name, **changes)
+    assert same(tmp_path / "whole", tmp_path / "model")
+    assert lines(tmp_path / "whole") == lines(tmp_path / "model")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_interrupted_saves_and_goes_on(folder, whole, tmp_path, monkeypatch, capsys, number, code):
+    """The step is finished, the exit code is the shell's; the handlers of before are back."""
+    step, before = pretrain.Run.step, signal.getsignal(number)
+
+    def interrupted(self, batch):
+        step(self, batch)
+        if self.state.step == 7:
+            os.kill(os.getpid(), number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pretrain.Run, "step", interrupted)
+        assert run(folder, tmp_path / "model") == code
+    assert signal.getsignal(number) == before
+    assert last(tmp_path / "model").name == "step-00000007"
+    assert "saved at step 7; run the same command again" in capsys.readouterr().err
+    assert run(folder, tmp_path / "model") == 0
+    assert same(whole, tmp_path / "model")
 
 
 @pytest.mark.slow

@@ -31,8 +31,8 @@ class Vocabulary:
         ids = np.arange(SIZE)
         return Table(ids % 2 == 0, ids == STOP, (ids < 5) | (ids >= SIZE - 12))
 
-    def decode(self, ids) -> str:
-        return "".join("." if i == STOP else f" {i}" if i % 2 == 0 else f"+{i}" for i in ids)
+    def piece(self, id: int) -> str:
+        return "." if id == STOP else f"\u2581{id}" if id % 2 == 0 else f"+{id}"
 
 
 TABLE = Vocabulary().table()

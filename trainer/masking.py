@@ -5,6 +5,8 @@ process it stands. (The reference implementation of ELECTRA draws with replaceme
 samples then gets the mean of two token ids. Not so here.)
 """
 
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +15,9 @@ from trainer.stream import MASK, key, scramble
 
 HIDDEN = 0.85  # share of the chosen tokens that become [MASK]; the others stay (ELECTRA, arXiv:2003.10555)
 LONGEST = 8  # pieces; a longer run without a word start (URL, digits) is cut, or it could never be chosen
+
+UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN", "JAVANESE", "BALINESE")
+"""How Unicode names the letters of scripts that put no spaces between words."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,14 @@ class Masks:
     inputs: np.ndarray
     chosen: np.ndarray
     noise: np.ndarray
+
+
+def word_starts(word_start: np.ndarray, pieces: Sequence[str]) -> np.ndarray:
+    """word_start, and in scripts without spaces every piece: its segmentation comes nearest to words there.
+
+    word_start: (vocabulary,) bool, the piece begins with a space. pieces: their texts."""
+    unspaced = [any(unicodedata.name(c, "").startswith(UNSPACED) for c in p if c.isalpha()) for p in pieces]
+    return word_start | np.array(unspaced, bool)
 
 
 def words(tokens: np.ndarray, word_start: np.ndarray, special: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

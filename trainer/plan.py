@@ -14,6 +14,7 @@ from corpus.settings import Pretrain
 from corpus.shards import Manifest
 from corpus.terminal import UserError, amount
 from trainer import checkpoint, model
+from trainer.masking import word_starts
 from trainer.stream import Stream
 from trainer.world import choose
 
@@ -36,14 +37,17 @@ class Vocabulary(Protocol):
     size: int
 
     def table(self) -> Pieces: ...
+    def piece(self, id: int, /) -> str: ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A run before it starts: what is read, what is built. `identity`: what config.json tells of it."""
+    """A run before it starts: what is read, what is built. word_start: (vocabulary,) bool, as masks are to have it.
+    `identity`: what config.json tells of it."""
 
     settings: Pretrain
     pieces: Pieces
+    word_start: np.ndarray
     stream: Stream
     validation: Stream | None
     config: model.Config
@@ -81,7 +85,8 @@ def plan(tokens: str, settings: Pretrain, vocabulary: Vocabulary) -> Plan:
         "vocabulary": vocabulary.digest,
         "model": dataclasses.asdict(config),
     }
-    return Plan(settings, pieces, stream, validation, config, identity)
+    starts = word_starts(pieces.word_start, [vocabulary.piece(i) for i in range(vocabulary.size)])
+    return Plan(settings, pieces, starts, stream, validation, config, identity)
 
 
 def _check(tokens: str, settings: Pretrain, manifest: Manifest, vocabulary: Vocabulary) -> None:

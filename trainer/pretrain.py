@@ -94,8 +94,8 @@ class Run:
         return self.masked(self.plan.stream.batch(index), index)
 
     def masked(self, windows: Windows, index: np.ndarray) -> Batch:
-        s, p = self.settings, self.plan.pieces
-        masks = mask(windows.tokens, index, p.word_start, p.special, s.mask, s.seed)
+        s, p = self.settings, self.plan
+        masks = mask(windows.tokens, index, p.word_start, p.pieces.special, s.mask, s.seed)
         return Batch.of(windows, masks, self.world.device)
 
     def low(self) -> torch.autocast:
