@@ -28,7 +28,7 @@ CHARSETS = {  # article: what its page is written in, what it says it is, and wh
     "jpn_Jpan/1": ("shift_jis", "Shift_JIS", "meta"),
     "jpn_Jpan/2": ("euc-jp", "EUC-JP", "header"),
     "cmn_Hans/1": ("gbk", "gb2312", "meta"),
-    "kor_Hang/1": ("euc-kr", "EUC-KR", "header"),
+    "kor_Kore/1": ("euc-kr", "EUC-KR", "header"),
     "arb_Arab/1": ("windows-1256", "windows-1256", "meta"),
     "ell_Grek/1": ("iso-8859-7", "iso-8859-7", "header"),
     "tha_Thai/1": ("windows-874", "windows-874", "meta"),
@@ -39,10 +39,10 @@ CHARSETS = {  # article: what its page is written in, what it says it is, and wh
     "fra_Latn/1": ("iso-8859-1", "", ""),
     "jpn_Jpan/3": ("shift_jis", "", ""),
     "cmn_Hans/2": ("gbk", "", ""),
-    "kor_Hang/2": ("euc-kr", "", ""),
+    "kor_Kore/2": ("euc-kr", "", ""),
     "ell_Grek/2": ("iso-8859-7", "", ""),
     "rus_Cyrl/4": ("windows-1251", "iso-8859-1", "header"),
-    "kor_Hang/3": ("utf-8", "euc-kr", "meta"),
+    "kor_Kore/3": ("utf-8", "euc-kr", "meta"),
 }
 CODECS = {"windows-874": "cp874"}  # where Python knows a charset by another name only
 MOJIBAKE = ("deu_Latn/4", "fra_Latn/4", "spa_Latn/2", "por_Latn/2", "tur_Latn/2", "rus_Cyrl/6")
@@ -56,11 +56,12 @@ PERSONAL = {  # comments that give an address away; the IP addresses belong to p
     ),
 }
 TRUNCATED, CUT_MEMBER, PLAIN_TEXT = "eng_Latn/4", "fin_Latn/3", "por_Latn/5"
-ENCODED = ("por_Latn/3", "kor_Hang/4")
+ENCODED = ("por_Latn/3", "kor_Kore/4")
 DUPLICATES = ("eng_Latn/5", "deu_Latn/6", "rus_Cyrl/5", "cmn_Hans/4", "arb_Arab/2", "hin_Deva/3")
 TWICE = ("eng_Latn/6", "fra_Latn/6", "jpn_Jpan/5", "ell_Grek/4")
 VARIANTS = {"eng_Latn/7": "http", "deu_Latn/7": "tracking", "spa_Latn/4": "www", "vie_Latn/3": "session"}
-NEAR = ("eng_Latn/8", "deu_Latn/8", "fra_Latn/7", "rus_Cyrl/7", "cmn_Hans/5", "pol_Latn/3", "tur_Latn/3", "spa_Latn/5")
+REPRINTED = ("eng_Latn/8", "deu_Latn/8", "rus_Cyrl/7", "cmn_Hans/5", "pol_Latn/3")
+REWRITTEN = ("fra_Latn/7", "tur_Latn/3", "spa_Latn/5")
 REVISITED = "heb_Hebr/2"
 BARE = (  # pages without an article: kind, what draws it, whose words, path
     ("boilerplate", plants.login, "eng_Latn", "login"),
@@ -222,13 +223,22 @@ def repeated_pages(catalogue: Catalogue) -> Iterator[Exchange]:
     for key, way in VARIANTS.items():
         first = article_page(catalogue, catalogue[key])
         yield again(first, "url-variant", variant(first.url, way))
-    for key in NEAR:
-        first, article = article_page(catalogue, catalogue[key]), catalogue[key]
-        design = catalogue.design(article, 3)
-        html = catalogue.page(pages.revised(article, catalogue.words[article.label]), design, Dress("utf-8"))
-        yield retold(again(first, "near-duplicate", catalogue.url(article, design), design=design), html)
+    yield from (near_duplicate(catalogue, key) for key in REPRINTED + REWRITTEN)
     first = article_page(catalogue, catalogue[REVISITED])
     yield again(first, "revisit", variant(first.url, "http"), day=3, revisit=True, text="")
+
+
+def near_duplicate(catalogue: Catalogue, key: str) -> Exchange:
+    """A reprint on another host with a note below; or one in another design, its last sentence replaced."""
+    article, first = catalogue[key], article_page(catalogue, catalogue[key])
+    words = catalogue.words[article.label]
+    if key in REPRINTED:
+        html = catalogue.page(pages.noted(article, words), first.design, Dress("utf-8"))
+        url = f"https://reprint.example/{first.url.partition('//')[2]}"
+        return retold(again(first, "near-duplicate", url), html)
+    design = catalogue.design(article, 3)
+    html = catalogue.page(pages.revised(article, words), design, Dress("utf-8"))
+    return retold(again(first, "near-duplicate", catalogue.url(article, design), design=design), html)
 
 
 def again(first: Exchange, kind: str, url: str, **changes) -> Exchange:

@@ -97,6 +97,11 @@ def mojibake(text: str) -> str:
     return "".join(_CP1252[byte] for byte in text.encode())
 
 
+def noted(article: Article, words: Words) -> Article:
+    """The article with a note below: a near duplicate."""
+    return replace(article, paragraphs=(*article.paragraphs, str(words["note"])))
+
+
 def revised(article: Article, words: Words) -> Article:
     """The article with its last sentence replaced by a note: a near duplicate."""
     *first, last = article.paragraphs
