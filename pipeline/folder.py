@@ -1,0 +1,142 @@
+"""A corpus folder read back: its books, its parts, columns of parts, single rows. Whoever only reads a corpus comes
+through here; text is read for the rows that are shown and no others."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus import document, settings, shards, storage
+from corpus.document import DOCUMENT, SELECTION
+from corpus.shards import Manifest
+from corpus.terminal import StepError, UserError
+from pipeline import books, items
+from pipeline.selection import Thresholds
+
+SETTINGS = "settings.toml"
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What a corpus folder holds. selection, manifest: None before those steps are finished."""
+
+    path: str
+    plan: list[items.Item]
+    documents: dict[str, Any]  # books
+    selection: dict[str, Any] | None  # books
+    manifest: Manifest | None
+    settings: dict[str, dict[str, Any]]  # settings.toml
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """Those of the selection; the defaults before there is one."""
+        return settings.build(Thresholds, self.settings.get("thresholds", {}), "thresholds")
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The labels that the selection kept to; () = all."""
+        return tuple(self.settings.get("select", {}).get("languages", ()))
+
+    def columns(self, part: int, names: Iterable[str]) -> pa.Table:
+        """Columns of a part, those of documents and those of the selection side by side. Errors: StepError."""
+        table, wanted = None, list(names)
+        for folder, schema in (("documents", DOCUMENT), ("selection", SELECTION)):
+            mine = [n for n in wanted if n in schema.names]
+            if not mine:
+                continue
+            found = _open(self._part(folder, part)).read(mine)
+            if table is None:
+                table = found
+            elif table.num_rows != found.num_rows:
+                raise _unaligned(self._part(folder, part))
+            else:
+                for name in mine:
+                    table = table.append_column(name, found.column(name))
+        assert table is not None, f"no column among {wanted}"
+        return table
+
+    def row(self, address: int, names: Iterable[str]) -> dict[str, Any]:
+        """Columns of one document, by name. Errors: StepError where the address points to nothing."""
+        part, row = document.place(address)
+        if part >= len(self.plan):
+            raise StepError(f"{self.path}: no part {part} in the plan; run python -m pipeline select again")
+        found: dict[str, Any] = {}
+        wanted = list(names)
+        for folder, schema in (("documents", DOCUMENT), ("selection", SELECTION)):
+            mine = [n for n in wanted if n in schema.names]
+            if mine and (folder == "documents" or self.selection is not None):
+                found |= _row(self._part(folder, part), row, mine)
+        return found
+
+    def _part(self, folder: str, part: int) -> str:
+        return storage.join(self.path, folder, self.plan[part].part)
+
+
+def read(path: str) -> Corpus:
+    """Open a corpus folder. Errors: UserError where there are no finished documents."""
+    path = path.rstrip("/") or "/"
+    plan = items.read_plan(storage.join(path, "documents"))
+    made = books.read(path, "documents")
+    if made is None or set(made["counts"]) != {i.part for i in plan}:
+        from pipeline import steps  # after a run in slices the books have to be summed; needs Beam's import, so late
+
+        plan, made = steps.documents_of(path)
+    selected = books.read(path, "selection")
+    if selected is not None and selected["documents"] != made["documents"]:
+        selected = None
+    return Corpus(path, plan, made, selected, _manifest(path, selected), _settings(path))
+
+
+def _manifest(path: str, selected: dict | None) -> Manifest | None:
+    """The manifest, if it is that of the selection."""
+    try:
+        manifest = shards.read_manifest(storage.join(path, "tokens"))
+    except UserError:
+        return None
+    documents = sum(s.documents for s in manifest.shards)
+    return manifest if selected is not None and documents == selected["kept"] else None
+
+
+def _settings(path: str) -> dict:
+    import tomllib
+
+    try:
+        return tomllib.loads(storage.read(storage.join(path, SETTINGS)).decode())
+    except FileNotFoundError:
+        return {}
+
+
+def audit(corpus: Corpus) -> dict[str, dict]:
+    """Figures of the vocabulary by language, from vocabulary/audit.json; {} if there is none for these tokens."""
+    try:
+        values = json.loads(storage.read(storage.join(corpus.path, "vocabulary", "audit.json")))
+        if corpus.manifest is None or values["vocabulary"] != corpus.manifest.vocabulary:
+            return {}
+        return {row["language"]: row for row in values["rows"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _open(path: str) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(storage.open_read(path))
+    except (FileNotFoundError, pa.ArrowInvalid):
+        raise StepError(f"{path}: missing or damaged; run the step that made it again") from None
+
+
+def _row(path: str, row: int, names: list[str]) -> dict[str, Any]:
+    file = _open(path)
+    if row >= file.metadata.num_rows:
+        raise _unaligned(path)
+    group = 0
+    while row >= file.metadata.row_group(group).num_rows:
+        row -= file.metadata.row_group(group).num_rows
+        group += 1
+    return file.read_row_group(group, columns=names).slice(row, 1).to_pylist()[0]
+
+
+def _unaligned(path: str) -> StepError:
+    return StepError(f"{path}: has other rows than the part beside it; run python -m pipeline select again")
