@@ -110,17 +110,16 @@ def _making(corpus: Corpus) -> list[str]:
     lines = ["## How it was made\n", f"From each page {content} was taken, decoded and cleaned."]
     lines += [f"E-mail and IP addresses {masked}. The language was identified from the text."]
     if corpus.selection is not None:
-        kinds = (
-            "the same URL, the same or nearly the same text"
-            if select.get("near_duplicates")
-            else "the same URL or text"
-        )
-        lines += [f"Of documents with {kinds} one was kept. Rules on length, repetition and form rejected others;"]
-        lines += ["every threshold stands in settings.toml, every count and examples in report.html. Languages are"]
+        near = ", the same or nearly the same text" if select.get("near_duplicates") else " or the same text"
+        lines += [f"Of documents with the same URL{near} one was kept."]
         lines += [
-            f"resampled with alpha {select.get('alpha')}, no document more than {select.get('max_copies')} times an"
+            "Rules on length, repetition and form rejected others: every threshold stands in settings.toml, every"
         ]
-        lines += [f"epoch. Of the sites {select.get('validation', 0):.1%} are held back for validation."]
+        lines += ["count and examples in report.html."]
+        lines += [f"Languages are resampled with alpha {select.get('alpha')}, no document more than"]
+        lines += [
+            f"{select.get('max_copies')} times an epoch. Of the sites {select.get('validation', 0):.1%} are held back."
+        ]
     else:
         lines += ["Nothing has been selected yet: duplicates and pages of low quality are still in it."]
     return [*lines, ""]

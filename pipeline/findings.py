@@ -19,6 +19,15 @@ PARTS = 500
 CLUSTERS = 10
 EXCERPT = 200
 SIZES = ((2, "2"), (3, "3 to 9"), (10, "10 to 99"), (100, "100 or more"))
+SAID = {
+    "bom": "byte order mark",
+    "utf-8": "the bytes are valid UTF-8",
+    "label": "the page or its header",
+    "detector": "the detector",
+    "pattern": "a pattern of zero bytes",
+    "input": "given as text",
+}
+"""Who said which charset a page is in."""
 _EMPTY_LINES = re.compile(r"\n\s*\n")
 _WISHES = re.compile(r"\b(?:noindex|noarchive|nosnippet|noai|noimageai)\b")
 

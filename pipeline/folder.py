@@ -2,7 +2,7 @@
 through here; text is read for the rows that are shown and no others."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,18 +58,24 @@ class Corpus:
         assert table is not None, f"no column among {wanted}"
         return table
 
+    def rows(self, part: int, rows: Sequence[int], names: Iterable[str]) -> list[dict[str, Any]]:
+        """Columns of some rows of a part, by name, in the order of `rows`, which ascend. Columns of the selection are
+        left out before there is one. Errors: StepError where a row is not there."""
+        wanted = list(names)
+        found: list[dict[str, Any]] = [{} for _ in rows]
+        for folder, schema in (("documents", DOCUMENT), ("selection", SELECTION)):
+            mine = [n for n in wanted if n in schema.names]
+            if mine and (folder == "documents" or self.selection is not None):
+                for row, values in zip(found, _rows(self._part(folder, part), rows, mine), strict=True):
+                    row |= values
+        return found
+
     def row(self, address: int, names: Iterable[str]) -> dict[str, Any]:
         """Columns of one document, by name. Errors: StepError where the address points to nothing."""
         part, row = document.place(address)
         if part >= len(self.plan):
             raise StepError(f"{self.path}: no part {part} in the plan; run python -m pipeline select again")
-        found: dict[str, Any] = {}
-        wanted = list(names)
-        for folder, schema in (("documents", DOCUMENT), ("selection", SELECTION)):
-            mine = [n for n in wanted if n in schema.names]
-            if mine and (folder == "documents" or self.selection is not None):
-                found |= _row(self._part(folder, part), row, mine)
-        return found
+        return self.rows(part, [row], names)[0]
 
     def _part(self, folder: str, part: int) -> str:
         return storage.join(self.path, folder, self.plan[part].part)
@@ -127,15 +133,20 @@ def _open(path: str) -> pq.ParquetFile:
         raise StepError(f"{path}: missing or damaged; run the step that made it again") from None
 
 
-def _row(path: str, row: int, names: list[str]) -> dict[str, Any]:
+def _rows(path: str, rows: Sequence[int], names: list[str]) -> list[dict[str, Any]]:
+    """Rows of a Parquet file; only the row groups that hold them are read."""
     file = _open(path)
-    if row >= file.metadata.num_rows:
+    found: list[dict[str, Any]] = []
+    begin = 0
+    for group in range(file.metadata.num_row_groups):
+        end = begin + file.metadata.row_group(group).num_rows
+        mine = [row - begin for row in rows if begin <= row < end]
+        if mine:
+            found += file.read_row_group(group, columns=names).take(mine).to_pylist()
+        begin = end
+    if len(found) < len(rows):
         raise _unaligned(path)
-    group = 0
-    while row >= file.metadata.row_group(group).num_rows:
-        row -= file.metadata.row_group(group).num_rows
-        group += 1
-    return file.read_row_group(group, columns=names).slice(row, 1).to_pylist()[0]
+    return found
 
 
 def _unaligned(path: str) -> StepError:

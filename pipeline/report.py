@@ -188,17 +188,9 @@ def _seen_in(corpus: Corpus, found: Findings) -> str:
 
 
 def _charsets(corpus: Corpus, found: Findings) -> str:
-    said = {
-        "bom": "byte order mark",
-        "utf-8": "the bytes are valid UTF-8",
-        "label": "the page or its header",
-        "detector": "the detector",
-        "pattern": "a pattern of zero bytes",
-        "input": "given as text",
-    }
     order = sorted(found.charsets.items(), key=lambda kv: (-kv[1], kv[0]))
     rows = [
-        (text(charset), text(said.get(source, source)), f"{n:,}", markup.share(n, found.documents))
+        (text(charset), text(findings.SAID.get(source, source)), f"{n:,}", markup.share(n, found.documents))
         for (charset, source), n in order
     ]
     shown = table(("charset", "who said so", "documents", "share"), rows, "ttnn")
@@ -254,9 +246,9 @@ def _settings(corpus: Corpus) -> str:
     for section, values in corpus.settings.items():
         kind = Thresholds if section == "thresholds" else settings.SECTIONS.get(section)
         defaults = {k: f.default for k, f in getattr(kind, "__dataclass_fields__", {}).items()}
-        rows = [(code(k), code(_value(v)), _default(v, defaults.get(k))) for k, v in values.items()]
-        heads, kinds = ("name", "value", "instead of"), "ttt"
-        if not any(default for _, _, default in rows):
+        rows = [[code(k), code(_value(v)), _default(v, defaults.get(k))] for k, v in values.items()]
+        heads, kinds = ["name", "value", "instead of"], "ttt"
+        if not any(row[2] for row in rows):
             heads, kinds, rows = heads[:2], kinds[:2], [row[:2] for row in rows]
         shown += f"<h3>{text(section)}</h3>" + table(heads, rows, kinds)
     return shown
