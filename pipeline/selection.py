@@ -23,7 +23,7 @@ class Thresholds:
     min_language_score: float = 0.0  # ours; 0: each language's own cut (languages.tsv)
     min_words: int = 20  # Gopher has 50; short pages of small languages are worth keeping
     max_words: int = 100_000  # Gopher
-    min_mean_word_length: float = 3.0  # Gopher; scripts written with spaces only
+    min_mean_word_length: float = 2.0  # Gopher has 3, for English; Korean and Vietnamese words are shorter
     max_mean_word_length: float = 14.0  # Gopher has 10, for English; Finnish and Turkish words are longer
     max_symbols_per_word: float = 0.1  # Gopher
     min_letter_words: float = 0.7  # Gopher has 0.8 with another definition of word
@@ -40,10 +40,17 @@ COLUMNS = ("language", "language_score", *(f.name for f in fields(Signals)))
 
 _NO_LANGUAGE = ("und_", "zxx_")
 _UNSPACED = ("Hans", "Hant", "Hani", "Jpan", "Thai", "Laoo", "Khmr", "Mymr", "Tibt", "Yiii")
+_UNMARKED = ("Thai", "Laoo")
 
 
 def _spaced(columns: Columns) -> np.ndarray:
+    """Whether the script puts spaces between words."""
     return _by_label(columns["language"], lambda label: label.partition("_")[2] not in _UNSPACED)
+
+
+def _marked(columns: Columns) -> np.ndarray:
+    """Whether the script has marks that end a sentence."""
+    return _by_label(columns["language"], lambda label: label.partition("_")[2] not in _UNMARKED)
 
 
 def _by_label(labels: np.ndarray, function: Callable) -> np.ndarray:
@@ -96,7 +103,7 @@ RULES: dict[Reason, Rule] = {
     Reason.FEW_LETTERS: Rule((("letter_words", "min_letter_words"),)),
     Reason.BULLETS: Rule((("bullet_lines", "max_bullet_lines"),)),
     Reason.CUT_LINES: Rule((("cut_lines", "max_cut_lines"),)),
-    Reason.LOOSE_LINES: Rule((("ended_lines", "min_ended_lines"),)),
+    Reason.LOOSE_LINES: Rule((("ended_lines", "min_ended_lines"),), _marked),
     Reason.REPEATED_LINES: Rule(
         (("repeated_lines", "max_repeated_lines"), ("repeated_line_characters", "max_repeated_line_characters"))
     ),

@@ -24,7 +24,22 @@ def corpus(tmp_path_factory) -> Path:
     assert pipeline(["run", str(folder / "crawl.warc.gz"), "--output", str(folder / "out"), "--quiet"]) == 0
     assert tokenizer(["train", str(folder / "out"), "--size", "640", "--quiet"]) == 0
     assert pipeline(["tokenize", str(folder / "out"), "--quiet"]) == 0
-    assert tokenizer(["train", str(folder / "out"), "--size", "768", "--output", str(folder / "other"), "--quiet"]) == 0
+    assert (
+        tokenizer(
+            [
+                "train",
+                str(folder / "out"),
+                "--model",
+                "bpe",
+                "--size",
+                "640",
+                "--output",
+                str(folder / "other"),
+                "--quiet",
+            ]
+        )
+        == 0
+    )
     assert pipeline(["extract", str(folder / "crawl.warc.gz"), "--output", str(folder / "documents-only"),
                      "--quiet"]) == 0  # fmt: skip
     shutil.copytree(folder / "out", folder / "no-vocabulary")
@@ -96,15 +111,15 @@ MISTAKES = [
     ("tokenizer evaluate {d}/photos", "photos"),
     ("trainer pretrain {d}/nothing --output {d}/m", "nothing"),
     ("trainer pretrain {d}/out/tokens --output {d}/m --size bse", "did you mean base?"),
-    ("trainer pretrain {d}/out/tokens --output {d}/m --vocabulary {d}/other", "vocabulary"),
-    ("trainer pretrain {d}/out/tokens --output {d}/photos --size tiny", "photos"),
-    ("trainer pretrain {d}/damaged/tokens --output {d}/m --size tiny --steps 2 --sequence 32 --batch 2", "damaged"),
-    ("trainer pretrain {d}/out/tokens --output {d}/m --language-weights xxx_Latn=1", "xxx_Latn"),
+    ("trainer pretrain {d}/out/tokens --output {d}/m --vocabulary {d}/other --size tiny --steps 2", "vocabulary"),
+    ("trainer pretrain {d}/out/tokens --output {d}/photos --size tiny --steps 2", "photos"),
+    ("trainer pretrain {d}/damaged/tokens --output {d}/m2 --size tiny --steps 2 --sequence 32 --batch 2", "damaged"),
+    ("trainer pretrain {d}/out/tokens --output {d}/m --language-weights xxx_Latn=1 --size tiny --steps 2", "xxx_Latn"),
     ("trainer inspect {d}/photos", "photos"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("command,named", MISTAKES, ids=[c.replace("{d}/", "") for c, _ in MISTAKES])
+@pytest.mark.parametrize(("command", "named"), MISTAKES, ids=[c.replace("{d}/", "") for c, _ in MISTAKES])
 def test_one_line_and_exit_code_2(corpus, capsys, command, named):
     package, *arguments = [a.format(d=corpus) for a in command.split()]
     assert COMMANDS[package](arguments) == 2
