@@ -140,7 +140,7 @@ def why(path: str, page: str) -> Iterator[str]:
             yield f"version {number + 1} of {len(found):,}"
         yield from _tell(corpus, where)
     if more := found[_VERSIONS:]:
-        yield f"\n{len(more):,} more versions"
+        yield f"\nfurther versions: {len(more):,}"
     for where in more:
         yield _version(corpus, where)
 
