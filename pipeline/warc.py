@@ -5,19 +5,20 @@ WARC: ISO 28500. ARC 1.0: archive.org/web/researcher/ArcFileFormat.php. Dictiona
 """
 
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-CHUNK = 64 << 10
+from pipeline.sections import CHUNK, GZIP, ZSTD, Broken, File, Gzip, Plain, Section, Zstd, skip_blank
+
 MAX_HEADER = 1 << 20
 """A record header larger than this is no header."""
 
-GZIP = b"\x1f\x8b\x08"
-ZSTD = b"\x28\xb5\x2f\xfd"
 LZ4 = b"\x04\x22\x4d\x18"
 ZSTD_DICTIONARY = b"\x5d\x2a\x4d\x18"
+_SKIPPABLE = b"\x2a\x4d\x18"
+_COMPRESSED = (GZIP, ZSTD, ZSTD_DICTIONARY)
+_MAX_DICTIONARY = 64 << 20
 
 _ARC_LINE = re.compile(rb"[a-z]{3,9}:[^\s]* [0-9a-f.:]+ \d{8,14} \S+ .*?\d+$")
 _VERSION = re.compile(rb"WARC/\d[^\s]{0,8}[ \t]*\r*$", re.IGNORECASE)
@@ -40,123 +41,11 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Bytes [start, stop) of the file that gave no record."""
+    """Bytes [start, stop) of the file that gave no record; none of them where only a part of a member is lost."""
 
     start: int
     stop: int
     reason: str
-
-
-class _Broken(Exception):
-    """The compressed data or a record header cannot be read on."""
-
-
-class _File:
-    """The file with a window of bytes around the reading position."""
-
-    def __init__(self, file: IO[bytes], size: int):
-        self.file, self.size = file, size
-        self.base = -1  # file position of data[0]
-        self.data = b""
-
-    def bytes_at(self, position: int, count: int) -> bytes:
-        """Up to `count` (at most CHUNK) bytes at `position`; b'' at the end."""
-        begin = position - self.base
-        if self.base < 0 or begin < 0 or begin + count > len(self.data):
-            if begin < 0 or begin > len(self.data) or self.base < 0:
-                self.file.seek(position)
-                self.data = self.file.read(4 * CHUNK)
-            else:
-                self.data = self.data[begin:] + self.file.read(4 * CHUNK)
-            self.base, begin = position, 0
-        return self.data[begin : begin + count]
-
-
-class _Section:
-    """One gzip member, zstd frame or stretch of plain records: a buffer that `fill` extends.
-
-    `fill` returns False at the section's end and raises _Broken on damage; `position` is then the file position
-    behind what was consumed.
-    """
-
-    def __init__(self, source: _File, position: int):
-        self.source, self.start, self.position = source, position, position
-        self.buffer = bytearray()
-        self.done = self.cut = False
-
-    def fill(self) -> bool:
-        raise NotImplementedError
-
-    def need(self, count: int) -> bool:
-        while len(self.buffer) < count:
-            if self.done or not self.fill():
-                return False
-        return True
-
-    def take(self, count: int) -> bytes:
-        data = bytes(self.buffer[:count])
-        del self.buffer[:count]
-        return data
-
-
-class _Plain(_Section):
-    def fill(self):
-        data = self.source.bytes_at(self.position, CHUNK)
-        self.position += len(data)
-        self.buffer += data
-        self.done = not data
-        return bool(data)
-
-    @property
-    def here(self) -> int:
-        return self.position - len(self.buffer)
-
-
-class _Gzip(_Section):
-    def __init__(self, source, position):
-        super().__init__(source, position)
-        self.inflater = zlib.decompressobj(31)
-
-    def fill(self):
-        tail = self.inflater.unconsumed_tail
-        data = tail or self.source.bytes_at(self.position, CHUNK)
-        if not data:
-            self.done = self.cut = True
-            return False
-        if not tail:
-            self.position += len(data)
-        try:
-            self.buffer += self.inflater.decompress(data, 16 * CHUNK)
-        except zlib.error as error:
-            raise _Broken(f"gzip: {error}") from None
-        if self.inflater.eof:
-            self.position -= len(self.inflater.unused_data)
-            self.done = True
-        return True
-
-
-class _Zstd(_Section):
-    def __init__(self, source, position, dictionary):
-        import zstandard
-
-        super().__init__(source, position)
-        self.error = zstandard.ZstdError
-        self.inflater = zstandard.ZstdDecompressor(dict_data=dictionary).decompressobj()
-
-    def fill(self):
-        data = self.source.bytes_at(self.position, 1024)  # small bites bound what a bomb can give at once
-        if not data:
-            self.done = self.cut = True
-            return False
-        self.position += len(data)
-        try:
-            self.buffer += self.inflater.decompress(data)
-        except self.error as error:
-            raise _Broken(f"zstd: {error}") from None
-        if self.inflater.eof:
-            self.position -= len(self.inflater.unused_data)
-            self.done = True
-        return True
 
 
 def starts_record(head: bytes) -> bool:
@@ -173,7 +62,7 @@ class Reader:
     """
 
     def __init__(self, file: IO[bytes], size: int, start: int = 0, stop: int | None = None, limit: int = 16 << 20):
-        self.source = _File(file, size)
+        self.source = File(file, size)
         self.size, self.start, self.limit = size, start, limit
         self.stop = size if stop is None else stop
         self.sections = 0
@@ -186,7 +75,7 @@ class Reader:
             position = max(position, self._read_dictionary())
         if self.start:
             position = self._resync(position)
-        while position < self.stop:
+        while position < self.stop or (self.sections and self._strange(position)):
             section = self._open(position)
             if section is None:
                 resumed = self._resync(position + 1)
@@ -198,32 +87,56 @@ class Reader:
             position = section.position
         self.end = position
 
+    def _strange(self, position: int) -> bool:
+        """Whether no readable member starts behind the range's last one. The next range looks for its first member and
+        cannot tell what it passes over from the rest of this range's last member, so it is for this one to name."""
+        section = self._open(position)
+        if not isinstance(section, Gzip | Zstd):
+            return section is None and bool(self.source.bytes_at(position, 64).strip(b"\r\n"))
+        try:
+            section.need(16)
+        except Broken:
+            return True
+        return (section.cut or bool(section.buffer)) and not starts_record(bytes(section.buffer[:4096]))
+
     def _read_dictionary(self) -> int:
+        """Load the dictionary in the file's first frame; returns where that frame ends, 0 if it is none."""
         import zstandard
 
         length = int.from_bytes(self.source.bytes_at(4, 4), "little")
+        if length > _MAX_DICTIONARY or self._skippable(0, 8 + length) is None:
+            return 0
         self.source.file.seek(8)
-        data = self.source.file.read(min(length, 64 << 20))
+        data = self.source.file.read(length)
         self.source.base = -1
-        if data.startswith(ZSTD):
-            data = zstandard.ZstdDecompressor().decompressobj().decompress(data)
-        self.dictionary = zstandard.ZstdCompressionDict(data)
+        try:
+            if data.startswith(ZSTD):
+                data = zstandard.ZstdDecompressor().stream_reader(data).read(_MAX_DICTIONARY)
+            self.dictionary = zstandard.ZstdCompressionDict(data)
+        except zstandard.ZstdError:
+            return 0
         return 8 + length
 
-    def _open(self, position: int) -> _Section | None:
+    def _open(self, position: int) -> Section | None:
         head = self.source.bytes_at(position, 64)
         if head.startswith(GZIP):
-            return _Gzip(self.source, position)
+            return Gzip(self.source, position)
         if head.startswith(ZSTD):
-            return _Zstd(self.source, position, self.dictionary)
-        if head[1:4] == b"\x2a\x4d\x18" and 0x50 <= head[0] <= 0x5F:  # a skippable frame
-            section = _Section(self.source, position)
-            section.position = position + 8 + int.from_bytes(head[4:8], "little")
-            section.done = True
-            return section
+            return Zstd(self.source, position, self.dictionary)
+        if head[1:4] == _SKIPPABLE and 0x50 <= head[0] <= 0x5F:
+            return self._skippable(position, 8 + int.from_bytes(head[4:8], "little"))
         if starts_record(self.source.bytes_at(position, 4096)):
-            return _Plain(self.source, position)
+            return Plain(self.source, position)
         return None
+
+    def _skippable(self, position: int, length: int) -> Section | None:
+        """A skippable frame, if it is whole and another frame or the file's end follows it."""
+        behind = self.source.bytes_at(position + length - 1, 5)
+        if not behind or (behind[1:] and not behind[1:].startswith(ZSTD) and behind[2:] != _SKIPPABLE):
+            return None
+        section = Section(self.source, position)
+        section.position, section.done = position + length, True
+        return section
 
     def _stranger(self, position: int) -> str:
         head = self.source.bytes_at(position, 16)
@@ -253,30 +166,30 @@ class Reader:
         section = self._open(position)
         if section is None:
             return False
-        if isinstance(section, _Plain):
+        if isinstance(section, Plain):
             before = self.source.bytes_at(position - 1, 1) if position else b"\n"
-            return before in (b"\n", b"\x00") and not self.source.bytes_at(0, 3).startswith((GZIP, ZSTD))
+            return before in (b"\n", b"\x00") and not self.source.bytes_at(0, 4).startswith(_COMPRESSED)
         try:
             section.need(16)
-        except _Broken:
+        except Broken:
             return False
         return starts_record(bytes(section.buffer[:4096]))
 
-    def _records(self, section: _Section) -> Iterator[Record | Damage]:
+    def _records(self, section: Section) -> Iterator[Record | Damage]:
         index = 0
         while True:
-            begin = section.here if isinstance(section, _Plain) else section.start
-            if isinstance(section, _Plain) and begin >= self.stop and index:
+            begin = section.here if isinstance(section, Plain) else section.start
+            if isinstance(section, Plain) and begin >= self.stop and index:
                 section.position, section.done = begin, True
                 return
             try:
-                if not _skip_blank(section):
+                if not skip_blank(section):
                     if index == 0 and section.cut:
-                        yield Damage(section.start, section.position, "cut off at the end of the file")
+                        yield self._cut_off(section, section.start)
                     return
-                if isinstance(section, _Plain):
+                if isinstance(section, Plain):
                     begin = section.here
-                    if isinstance(self._open(begin), _Gzip | _Zstd):
+                    if isinstance(self._open(begin), Gzip | Zstd):
                         section.position, section.done = begin, True
                         return
                     if not starts_record(bytes(section.buffer[:4096])):
@@ -286,23 +199,31 @@ class Reader:
                         return
                 record = self._record(section, begin, index)
                 if section.cut:
-                    yield Damage(begin, section.position, "cut off at the end of the file")
-                if index == 0 and section.done and not section.buffer and not isinstance(section, _Plain):
+                    yield self._cut_off(section, begin)
+                if index == 0 and section.done and not section.buffer and not isinstance(section, Plain):
                     record.length = section.position - begin
-                elif isinstance(section, _Plain):
+                elif isinstance(section, Plain):
                     record.length = section.here - begin
                 yield record
-            except _Broken as broken:
+            except Broken as broken:
                 resumed = self._after_damage(section, begin)
                 yield Damage(begin, resumed, str(broken))
-                if section.done:
+                if section.done and not section.buffer:
                     return
             index += 1
 
-    def _after_damage(self, section: _Section, begin: int) -> int:
+    def _cut_off(self, section: Section, begin: int) -> Damage:
+        """A member that has no end before the file's: one cut off, or a damaged one that swallowed what follows."""
+        if not isinstance(section, Plain):
+            section.position = self._resync(section.start + 1)
+        whole = section.position >= self.size
+        return Damage(begin, section.position, "cut off at the end of the file" if whole else "a member without an end")
+
+    def _after_damage(self, section: Section, begin: int) -> int:
         """Move the section to where reading can go on; returns that file position."""
-        if isinstance(section, _Plain):
+        if isinstance(section, Plain):
             section.position, section.done = self._resync(begin + 1), True
+            section.buffer.clear()
             return section.position
         try:
             while True:  # another record in the same member?
@@ -312,30 +233,31 @@ class Reader:
                     return section.start
                 del section.buffer[:-64]
                 if section.done or not section.fill():
+                    section.buffer.clear()
                     return section.position
-        except _Broken:
+        except Broken:
             section.position, section.done = self._resync(section.start + 1), True
             section.buffer.clear()
             return section.position
 
-    def _record(self, section: _Section, begin: int, index: int) -> Record:
+    def _record(self, section: Section, begin: int, index: int) -> Record:
         headers = _header(section)
         size = _content_length(headers)
-        if isinstance(section, _Plain) and section.here + size > self.size + 4 and self._goes_on(section, size):
-            raise _Broken(f"Content-Length {size} leads past the end of the file")
+        if isinstance(section, Plain) and section.here + size > self.size + 4 and self._goes_on(section, size):
+            raise Broken(f"Content-Length {size} leads past the end of the file")
         body, count = self._body(section, size)
-        if isinstance(section, _Plain) and count < size:
+        if isinstance(section, Plain) and count < size:
             section.cut = True
         elif not section.cut:
             self._close(section, begin, size)
         kind = headers.get("warc-type", "").lower()
         return Record(kind, headers, body, begin, index, 0, size, count < size)
 
-    def _goes_on(self, section: _Plain, size: int) -> bool:
+    def _goes_on(self, section: Plain, size: int) -> bool:
         """Whether a Content-Length that leads past the file's end is wrong, not the file cut short."""
         return size > 1 << 40 or bool(_NEXT_RECORD.search(self.source.bytes_at(section.here, CHUNK)))
 
-    def _body(self, section: _Section, size: int) -> tuple[bytes, int]:
+    def _body(self, section: Section, size: int) -> tuple[bytes, int]:
         """The content block, kept up to the limit, and how many of its bytes there were."""
         pieces, kept, count = [], 0, 0
         while count < size:
@@ -348,42 +270,30 @@ class Reader:
                 kept += len(pieces[-1])
         return b"".join(pieces), count
 
-    def _continue(self, section: _Section) -> bool:
+    def _continue(self, section: Section) -> bool:
         """A record that goes on in the next member: go on there, unless a record of its own starts there."""
-        if not isinstance(section, _Gzip) or section.cut:
+        if not isinstance(section, Gzip) or section.cut:
             return False
         following = self._open(section.position)
-        if not isinstance(following, _Gzip) or not following.need(5):
+        if not isinstance(following, Gzip) or not following.need(5):
             return False
         if starts_record(bytes(following.buffer[:4096])):
             return False
         section.__dict__.update({k: v for k, v in following.__dict__.items() if k != "start"})
         return True
 
-    def _close(self, section: _Section, begin: int, size: int) -> None:
+    def _close(self, section: Section, begin: int, size: int) -> None:
         """Read up to the next record or the member's end, so that a wrong checksum shows before the record is used."""
-        if not _skip_blank(section):
+        if not skip_blank(section):
             return
-        if isinstance(section, _Plain):
+        if isinstance(section, Plain):
             return  # what stands there is looked at next
         if not section.need(5) or not starts_record(bytes(section.buffer[:4096])):
-            raise _Broken(f"Content-Length {size} ends inside the record")
+            raise Broken(f"Content-Length {size} ends inside the record")
 
 
-def _skip_blank(section: _Section) -> bool:
-    """Drop line ends before a record; False at the section's end."""
-    while True:
-        while section.buffer and section.buffer[0] in b"\r\n":
-            count = len(section.buffer) - len(section.buffer.lstrip(b"\r\n"))
-            del section.buffer[:count]
-        if section.buffer:
-            return section.need(12) or bool(section.buffer.strip(b"\r\n\x00 "))
-        if section.done or not section.fill():
-            return False
-
-
-def _header(section: _Section) -> dict[str, str]:
-    """The named fields of the record at the section's start (ARC: made from its line). Raises _Broken."""
+def _header(section: Section) -> dict[str, str]:
+    """The named fields of the record at the section's start (ARC: made from its line). Raises Broken."""
     if section.buffer.startswith(b"\xef\xbb\xbf"):
         del section.buffer[:3]
     searched = 0
@@ -397,33 +307,36 @@ def _header(section: _Section) -> dict[str, str]:
             return _fields(section.take(stop))
         searched = len(section.buffer)
         if searched > MAX_HEADER:
-            raise _Broken(f"a header of more than {MAX_HEADER} bytes")
+            raise Broken(f"a header of more than {MAX_HEADER} bytes")
         if section.done or not section.fill():
-            raise _Broken("a header without an end")
+            raise Broken("a header without an end")
 
 
 def _fields(block: bytes) -> dict[str, str]:
-    lines = block.decode("utf-8", "replace").splitlines()
+    lines = block.decode("utf-8", "replace").split("\n")
     if not _VERSION.match(lines[0].encode()):
-        raise _Broken(f"no version line, but {lines[0][:40]!r}")
+        raise Broken(f"no version line, but {lines[0][:40]!r}")
     headers: dict[str, str] = {}
     name = ""
     for line in lines[1:]:
-        if line[:1] in " \t" and name:
-            headers[name] = f"{headers[name]} {line.strip()}".strip()
+        if line[:1] in (" ", "\t"):
+            if name:
+                headers[name] = f"{headers[name]} {line.strip()}".strip()
             continue
         name, colon, value = line.partition(":")
         name = name.strip().lower()
-        if colon:
-            headers.setdefault(name, value.strip())
+        if colon and name not in headers:
+            headers[name] = value.strip()
+        else:
+            name = ""
     return headers
 
 
-def _arc_header(section: _Section, end: int) -> dict[str, str]:
+def _arc_header(section: Section, end: int) -> dict[str, str]:
     line = section.take(end + 1).decode("utf-8", "replace").strip()
     parts = line.split()
     if len(parts) < 5 or not parts[-1].isdigit():
-        raise _Broken(f"neither a WARC nor an ARC header: {line[:40]!r}")
+        raise Broken(f"neither a WARC nor an ARC header: {line[:40]!r}")
     date = re.sub(r"^(\d{4})(\d\d)(\d\d)(\d\d)?(\d\d)?(\d\d)?.*", r"\1-\2-\3T\4:\5:\6Z", parts[2])
     kind = "warcinfo" if parts[0].startswith("filedesc:") else "response" if "http" in parts[0][:5] else "resource"
     return {
@@ -439,5 +352,5 @@ def _arc_header(section: _Section, end: int) -> dict[str, str]:
 def _content_length(headers: dict[str, str]) -> int:
     value = headers.get("content-length", "")
     if not value.isascii() or not value.isdigit():
-        raise _Broken(f"Content-Length {value[:40]!r} is no length")
+        raise Broken(f"Content-Length {value[:40]!r} is no length")
     return int(value)
