@@ -217,7 +217,7 @@ def _seen(corpus: Corpus, reason: Reason, row: dict[str, Any]) -> str:
         return f"language {row['language']}"
     if reason is Reason.PLACEHOLDER:
         return f"placeholder text: {'yes' if row['placeholder'] else 'no'}"
-    return "does not apply to this script" if reason is Reason.WORD_LENGTH else reason.about
+    return "does not apply to this script" if reason in selection.RULES else reason.about
 
 
 def _outcome(corpus: Corpus, row: dict[str, Any], where: int) -> dict[str, str]:
