@@ -66,6 +66,8 @@ def _pretrain(names: argparse.Namespace) -> int:
 
     shards.read_manifest(names.tokens)  # no tokens is the likelier mistake than no vocabulary
     vocabulary, file = _vocabulary(names, names.tokens)
+    # OpenMP's threads spin while they wait, which costs up to four times the time where other work shares the cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded
     from trainer import plan, pretrain
 
     planned = plan.plan(names.tokens, chosen, vocabulary)

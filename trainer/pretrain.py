@@ -294,7 +294,7 @@ def _summary(run: Run, log: Log, steps: int, seconds: float) -> list[str]:
     best = f"best at step {run.state.best_step:,}, loss {run.state.best_loss:.3f}"
     return [
         f"{run.output}: step {run.state.step:,} of {s.steps:,}; {steps:,} steps in {duration(seconds)}"
-        + (f", {amount(steps * s.batch * s.sequence / seconds)} tokens/s" if steps else ""),
+        + (f", {amount(round(steps * s.batch * s.sequence / seconds))} tokens/s" if steps else ""),
         f"generator: loss {f['generator_loss']:.3f} nats (blind guess {np.log(run.plan.config.vocabulary):.3f}), "
         f"accuracy {f['generator_accuracy']:.1%}",
         f"discriminator: loss {f['discriminator_loss']:.4f}, AUC {f['auc']:.3f}, precision {f['precision']:.1%}, "
