@@ -9,6 +9,7 @@ import zlib
 from dataclasses import dataclass, field
 
 _MAX_HEADER = 256 << 10
+_BITE = 64  # bytes of zstd at a time: four can stand for 128 KiB
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,8})[ \t]*(?:;[^\r\n]{0,256})?\r?\n")
 _STATUS = re.compile(rb"HTTP/[0-9.]{1,4}[ \t]+(\d{3})|HTTP/\S*[ \t]+(\d{3})\b|(\d{3})[ \t]", re.IGNORECASE)
 
@@ -148,8 +149,8 @@ def _unzstd(body: bytes, limit: int) -> tuple[bytes, bool]:
 
     decoder, out = zstandard.ZstdDecompressor().decompressobj(), bytearray()
     try:
-        for start in range(0, len(body), 1024):
-            out += decoder.decompress(body[start : start + 1024])
+        for start in range(0, len(body), _BITE):
+            out += decoder.decompress(body[start : start + _BITE])
             if len(out) > limit:
                 raise TooLarge(f"inflates to more than {limit} bytes")
             if decoder.eof:

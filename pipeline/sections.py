@@ -106,7 +106,7 @@ class Zstd(Section):
         self.inflater = zstandard.ZstdDecompressor(dict_data=dictionary).decompressobj()
 
     def fill(self):
-        data = self.source.bytes_at(self.position, 1024)  # small bites bound what a bomb can give at once
+        data = self.source.bytes_at(self.position, 256)  # four bytes can stand for 128 KiB
         if not data:
             self.done = self.cut = True
             return False
