@@ -7,6 +7,7 @@ import argparse
 import dataclasses
 import difflib
 import json
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -231,6 +232,17 @@ def substance(settings: Any) -> dict[str, Any]:
     return {
         f.name: getattr(settings, f.name) for f in dataclasses.fields(settings) if not f.metadata.get("operational")
     }
+
+
+def code(folder: str, *names: str) -> str:
+    """A digest of source files that decide bytes, so that what older code has made is known to be stale."""
+    import xxhash
+
+    digest = xxhash.xxh3_64()
+    for name in names:
+        with open(os.path.join(folder, name), "rb") as file:
+            digest.update(file.read())
+    return digest.hexdigest()
 
 
 def fingerprint(*parts: Any) -> str:

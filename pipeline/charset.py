@@ -63,6 +63,9 @@ _C1 = re.compile("[\x80-\x9f]")
 _HIGH = re.compile(rb"[\x80-\xff\x1b]")
 _PLAIN = frozenset(b"\n\r\t <>/=.,0123456789")
 _SAMPLE = 16 << 10
+_DECLARED = re.compile(rb"(charset|coding)([\s\"']*[:=][\s\"']*)([^\s\"'>;]+)", re.IGNORECASE)
+_DOUBLE_BYTE = ("gbk", "gb18030", "big5", "euc-kr", "euc-jp")
+_EAST_ASIAN = ("", *_DOUBLE_BYTE, "shift_jis", "iso-2022-jp")
 _DETECTOR_NAMES = {
     "cp949": "euc-kr",
     "uhc": "euc-kr",
@@ -151,6 +154,9 @@ def _strict(data: bytes, name: str) -> str | None:
 def _legacy(data: bytes, labels: list[str]) -> Decoded | None:
     """Bytes that are no UTF: what the detector says, as long as they decode; a label where it is silent."""
     guess = _guess(data)
+    for name in labels:  # text in one byte a character hardly ever reads as these
+        if name in _DOUBLE_BYTE and guess not in _EAST_ASIAN and (text := _strict(data, name)) is not None:
+            return Decoded(text, name, "label")
     if guess and (text := _strict(data, guess)) is not None:
         return Decoded(text, guess, "label" if guess in labels else "detector")
     for name in labels:
@@ -170,6 +176,13 @@ def _guess(data: bytes) -> str:
 
     first = _HIGH.search(data)
     start = max(0, first.start() - 512) if first else 0
-    found = (chardet.detect(data[start : start + _SAMPLE])["encoding"] or "").lower().replace("_", "-")
+    sample = _DECLARED.sub(_only_known, data[start : start + _SAMPLE])
+    found = (chardet.detect(sample)["encoding"] or "").lower().replace("_", "-")
     name = name_of(_DETECTOR_NAMES.get(found, found))
     return "" if name.startswith("utf-") else name
+
+
+def _only_known(declared: re.Match[bytes]) -> bytes:
+    """A declaration as it stands, or blanked: the detector asks Python's codec registry for labels it does not know."""
+    known = name_of(declared[3].decode("latin-1"))
+    return declared[0] if known else b" " * len(declared[1]) + declared[2] + declared[3]

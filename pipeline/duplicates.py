@@ -87,6 +87,10 @@ def normalize_url(url: str) -> str:
     return f"{parts.host.lower()}{path}" + ("?" + "&".join(query) if query else "")
 
 
+NO_URL = xxhash.xxh3_64_intdigest(b"")
+"""`url_hash` of documents without a URL; they are no versions of one page."""
+
+
 def url_hash(url: str) -> int:
     return xxhash.xxh3_64_intdigest(normalize_url(url).encode("utf-8", "surrogatepass"))
 

@@ -19,6 +19,11 @@ from pipeline.items import Item, no_tick
 FLUSH_DOCUMENTS, FLUSH_CHARACTERS = 4096, 1 << 25
 """A row group is written when it has so many documents or so much text, which bounds the memory of an item."""
 _LIBRARIES = ("resiliparse", "ftfy", "chardet", "fasttext-community", "numpy", "pyarrow", "regex")
+_SOURCES = (
+    *("../corpus/document.py", "charset.py", "content.py", "duplicates.py", "extract.py", "fasttext_file.py"),
+    *("http.py", "language.py", "languages.tsv", "mojibake.py", "signals.py", "tables.py", "text.py", "warc.py"),
+    "words.py",
+)
 _DAMAGES = 100
 _EXAMPLES = 3
 
@@ -57,7 +62,9 @@ def configuration(extract: settings.Extract, model: str) -> dict:
     """Everything but the input that decides the bytes of a part, by name."""
     values = {k: v for k, v in settings.substance(extract).items() if k not in ("language_model", "item_bytes")}
     versions = {name: version(name) for name in _LIBRARIES}
-    return {**values, "language_model": model, "version": settings.VERSION, "format": document.FORMAT, **versions}
+    code = settings.code(os.path.dirname(__file__), *_SOURCES)
+    own = {"language_model": model, "version": settings.VERSION, "format": document.FORMAT, "code": code}
+    return {**values, **own, **versions}
 
 
 def run(
@@ -269,7 +276,7 @@ def make(
         page.truncated,
         duplicates.text_hash(clean),
         duplicates.url_hash(url),
-        duplicates.site_hash(url),
+        duplicates.site_hash(url) if url else duplicates.text_hash(clean),
         duplicates.signature(words.words(clean[:_MINHASH_CHARACTERS])),
         *(getattr(values, f.name) for f in fields(Signals)),
     )
@@ -289,7 +296,7 @@ def _of_row(row: tables.Row, item: Item) -> Page:
 def _of_record(record: warc.Record, extract: settings.Extract) -> Page:
     headers = record.headers
     page = Page(
-        headers.get("warc-target-uri", "").strip("<>"),
+        _bare(headers.get("warc-target-uri", "")),
         headers.get("warc-date", ""),
         headers.get("warc-record-id", ""),
         record.offset,
@@ -314,6 +321,11 @@ def _of_record(record: warc.Record, extract: settings.Extract) -> Page:
     page.is_html = _is_html(kind, page)
     page.headers = {**page.headers, "content-type": kind}
     return page
+
+
+def _bare(uri: str) -> str:
+    """A URI without the angle brackets that some writers put around it."""
+    return uri[1:-1] if uri[:1] == "<" and uri[-1:] == ">" else uri
 
 
 def _read_response(page: Page, record: warc.Record, extract: settings.Extract) -> str:

@@ -7,6 +7,7 @@ Four maps over runs of parts, with two exchanges of keys between them:
 """
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -113,7 +114,9 @@ def keys(run: Run, job: Job) -> list[tuple[int, bytes]]:
         table = _numpy(_read(job.path("documents", part), columns))
         own = addresses(run.first + k, len(table["words"]))
         with np.errstate(over="ignore"):
-            found += [(table["url_hash"] ^ np.uint64(_URL), own), (table["text_hash"] ^ np.uint64(_TEXT), own)]
+            named = table["url_hash"] != np.uint64(duplicates.NO_URL)
+            found += [((table["url_hash"] ^ np.uint64(_URL))[named], own[named])]
+            found += [(table["text_hash"] ^ np.uint64(_TEXT), own)]
         if job.settings.near_duplicates and len(own):
             long = table["words"] >= duplicates.SHINGLE
             signatures = np.frombuffer(table["minhash"].tobytes(), "<u4").reshape(len(own), -1)[long]
@@ -367,12 +370,14 @@ def _write_part(path: str, columns: dict[str, np.ndarray], metadata: dict[bytes,
 
 def cluster_fingerprint(documents: dict, plan: str, near_duplicates: bool) -> str:
     """What the clusters depend on: the documents (their digest and the plan's order) and the kinds of keys."""
-    return settings.fingerprint(documents["digest"], plan, near_duplicates, settings.VERSION, document.FORMAT)
+    code = settings.code(os.path.dirname(__file__), "select.py", "duplicates.py")
+    return settings.fingerprint(documents["digest"], plan, near_duplicates, code, document.FORMAT)
 
 
 def fingerprint(clusters: str, select: settings.Select, thresholds: Thresholds) -> str:
     """What a selection depends on."""
-    return settings.fingerprint(clusters, settings.substance(select), asdict(thresholds))
+    code = settings.code(os.path.dirname(__file__), "selection.py", "languages.tsv", "../corpus/mixture.py")
+    return settings.fingerprint(clusters, settings.substance(select), asdict(thresholds), code)
 
 
 def kept_clusters(folder: str, mark: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from corpus.document import Reason, Signals
-from pipeline import language
+from pipeline import duplicates, language
 
 Columns = Mapping[str, np.ndarray]
 """Column name -> (documents,) values; strings as objects."""
@@ -207,7 +207,7 @@ def settle(contestants: np.ndarray) -> np.ndarray:
     result["address"] = sorted_["address"]
     result["winner"] = np.where(loses, best["address"], sorted_["address"])
     kind = np.where(
-        sorted_["url"] == best["url"],
+        (sorted_["url"] == best["url"]) & (best["url"] != np.uint64(duplicates.NO_URL)),
         Reason.SAME_URL,
         np.where(sorted_["text"] == best["text"], Reason.SAME_TEXT, Reason.NEAR_DUPLICATE),
     )

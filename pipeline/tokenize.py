@@ -74,7 +74,7 @@ def fingerprint(selection: str, vocabulary: str, tokenize: settings.Tokenize, ru
         tokenize.shard_tokens,
         tokenize.run_documents,
         runs,
-        settings.VERSION,
+        settings.code(os.path.dirname(__file__), "tokenize.py", "../corpus/shards.py", "../tokenizer/vocabulary.py"),
         document.FORMAT,
         pa.__version__,
     )
