@@ -32,7 +32,11 @@ class Extract:
 
     item_bytes: int = setting(64 << 20, "bytes of a local crawl file that one work item covers")
     max_page_bytes: int = setting(4 << 20, "a decoded page larger than this is dropped")
-    main_content: bool = setting(True, "keep the main content of a page; otherwise all of its text")
+    extractor: str = setting(
+        "own",
+        "what reads HTML pages: own and others keep the main text, text keeps all of it",
+        choices=("own", "resiliparse", "trafilatura", "text"),
+    )
     personal_data: str = setting("mask", "e-mail and IP addresses in the text", choices=("mask", "keep"))
     language_model: str = setting("", "fastText model for the language labels; empty: the one that is shipped")
 
