@@ -4,6 +4,7 @@ Lexbor builds the tree and writes it out again; what it writes is well formed an
 pieces between '<' signs reads it: three times as fast as visiting each node from Python, and without recursion.
 """
 
+import functools
 import html
 import re
 import zlib
@@ -36,12 +37,12 @@ _SKIPPED = (
 )
 _RAW = "script style iframe noembed noframes textarea xmp"
 
-INLINE, LINK, UNLINK, BREAK, OPEN, CLOSE, RULE, SKIP, COMMENT, TITLE, META = range(11)
+INLINE, OPEN, CLOSE, RULE, LINK, UNLINK, BREAK, SKIP, COMMENT, TITLE, META = range(11)
 _PASS = (INLINE, 0, ())
 
 
 def _fixed() -> dict[str, tuple]:
-    """What the pieces mean that need no look at attributes: (action, tag, words or name)."""
+    """What the pieces mean that need no look at attributes: (action, tag, kind or name)."""
     table: dict[str, tuple] = {"/" + name: (CLOSE, number, ()) for name, number in TAG.items() if name}
     for name in f"{_INLINE} {_VOID}".split():
         table[name] = table["/" + name] = _PASS
@@ -59,9 +60,12 @@ def _fixed() -> dict[str, tuple]:
 
 
 _FIXED = _fixed()
-_ATTRIBUTE = re.compile(r' (class|id|role|itemprop|style|hidden|aria-hidden)="([^"]*)"')
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]{2,}")
-_HIDDEN = re.compile(r"display:\s*none|visibility:\s*hidden")
+_MARKS = (' role="', ' itemprop="')
+_HIDING = tuple(
+    re.compile(pattern)
+    for pattern in (r' hidden="', r' aria-hidden="true"', r' style="[^"]*(?:display:\s*none|visibility:\s*hidden)')
+)
 
 
 @dataclass(slots=True)
@@ -88,10 +92,10 @@ class Tree:
     robots: list[str] = field(default_factory=list)
     kinds: dict[tuple[int, ...], int] = field(default_factory=lambda: {(0,): 0})
 
-    def open(self, parent: int, tag: int, words: tuple[int, ...]) -> int:
+    def open(self, parent: int, tag: int, kind: int) -> int:
         """A new node; returns its number."""
         self.parent.append(parent)
-        self.kind.append(self.kinds.setdefault(words, len(self.kinds)))
+        self.kind.append(kind)
         self.tag.append(tag)
         self.first.append(len(self.texts))
         self.last.append(len(self.texts))
@@ -101,7 +105,7 @@ class Tree:
         """Take in what <html> and <meta> say. Words that tell kinds of page apart become kinds without nodes."""
         if head.startswith("html"):
             self.language = self.language or attribute(head, "lang")
-            self.kinds.setdefault(tuple(_words("html", head)), len(self.kinds))
+            self.kinds.setdefault(_words("html", head), len(self.kinds))
             return
         name = (attribute(head, "name") or attribute(head, "property")).lower()
         if name in ("robots", "googlebot"):
@@ -111,6 +115,13 @@ class Tree:
             hashes = [_hash(f"={name} {word.lower()}") for word in words[:MAX_WORDS]]
             self.kinds.setdefault((_hash("=" + name), *hashes), len(self.kinds))
 
+    def add(self, text: str, owner: int, linked: int, links: int) -> None:
+        """A new block."""
+        self.texts.append(text)
+        self.owner.append(owner)
+        self.linked.append(linked)
+        self.links.append(links)
+
     def close(self, stack: list[int], tag: int) -> None:
         """The innermost open node with this tag ends, and with it those inside."""
         if self.tag[stack[-1]] != tag and tag not in [self.tag[node] for node in stack[1:]]:
@@ -119,7 +130,7 @@ class Tree:
             node = stack.pop()
             self.last[node] = len(self.texts)
             if self.tag[node] == tag:
-                break
+                return
 
 
 def read(data: bytes) -> Tree:
@@ -134,45 +145,45 @@ def read(data: bytes) -> Tree:
 def _walk(pieces: Iterator[str], tree: Tree) -> None:
     """Fill the tree. One loop with few calls: this is most of the time that Python takes."""
     seen = dict(_FIXED)
-    stack, buffer = [0], []
+    stack = [0]
+    buffer: list[str] = []
     linked = links = inside = 0
     for piece in pieces:
         head, _, text = piece.partition(">")
         what = seen.get(head)
         if what is None:
-            what = seen[head] = _meaning(head)
-        action, tag, words = what
-        if action == LINK:
+            what = seen[head] = _meaning(head, tree.kinds)
+        action, tag, kind = what
+        if action == INLINE:
+            pass
+        elif action <= RULE:
+            if buffer:
+                joined = "".join(buffer)
+                buffer.clear()
+                if not joined.isspace():
+                    tree.add(joined, stack[-1], linked, links)
+                linked = links = 0
+            if action == OPEN:
+                stack.append(tree.open(stack[-1], tag, kind))
+            elif action == CLOSE:
+                tree.close(stack, tag)
+        elif action == LINK:
             inside += 1
             links += 1
         elif action == UNLINK:
             inside = max(0, inside - 1)
         elif action == BREAK:
             buffer.append("\0")
-        elif action >= SKIP:
+        else:
             text = _rare(what, piece, pieces, tree)
-        elif action >= OPEN:
-            if buffer:
-                joined = "".join(buffer)
-                buffer.clear()
-                if not joined.isspace():
-                    tree.texts.append(joined)
-                    tree.owner.append(stack[-1])
-                    tree.linked.append(linked)
-                    tree.links.append(links)
-                linked = links = 0
-            if action == OPEN:
-                stack.append(tree.open(stack[-1], tag, words))
-            elif action == CLOSE:
-                tree.close(stack, tag)
         if text:
             buffer.append(text)
             if inside:
                 linked += len(text)
 
 
-def _meaning(head: str) -> tuple:
-    """(action, tag, words or name) of what stands between '<' and '>'."""
+def _meaning(head: str, kinds: dict[tuple[int, ...], int]) -> tuple:
+    """(action, tag, kind or name) of what stands between '<' and '>'."""
     name = head.partition(" ")[0]
     if name in _FIXED:
         what = _FIXED[name]
@@ -181,7 +192,7 @@ def _meaning(head: str) -> tuple:
         return (COMMENT, 0, ()) if name.startswith("!--") else _PASS
     if name[0] == "/":
         return (CLOSE, TAG.get(name[1:], 0), ())
-    return (OPEN, TAG.get(name, 0), tuple(_words(name, head)))
+    return (OPEN, TAG.get(name, 0), kinds.setdefault(_words(name, head), len(kinds)))
 
 
 def attribute(head: str, name: str) -> str:
@@ -190,24 +201,23 @@ def attribute(head: str, name: str) -> str:
     return html.unescape(value) if "&" in value else value
 
 
-def _words(name: str, head: str) -> Iterator[int]:
+def _words(name: str, head: str) -> tuple[int, ...]:
     """Hashes of what a tag says about itself: its name, the words of its class and id, its role, whether it hides."""
-    yield _hash(name)
-    found = []
-    for kind, value in _ATTRIBUTE.findall(head):
-        if kind == "style":
-            found += ["=hidden"] * bool(_HIDDEN.search(value))
-        elif kind in ("hidden", "aria-hidden"):
-            found += ["=" + kind] * (value != "false")
-        elif kind in ("role", "itemprop"):
-            found.append("=" + value)
-        else:
-            found += _WORD.findall(value[:512])
-    yield from dict.fromkeys(_hash(word.lower()) for word in found[:MAX_WORDS])
+    names = head.partition(' class="')[2].partition('"')[0]
+    if ' id="' in head:
+        names += " " + head.partition(' id="')[2].partition('"')[0]
+    found = [_hash(name), *map(_hash, _WORD.findall(names[:512]))]
+    for mark in _MARKS:
+        if mark in head:
+            found.append(_hash("=" + head.partition(mark)[2].partition('"')[0][:64]))
+    if "hidden" in head or "none" in head:
+        found += [_hash("=" + str(kind)) for kind, pattern in enumerate(_HIDING) if pattern.search(head)]
+    return tuple(dict.fromkeys(found[:MAX_WORDS]))
 
 
+@functools.lru_cache(1 << 15)
 def _hash(word: str) -> int:
-    return zlib.crc32(word.encode("utf-8", "replace")) % BUCKETS
+    return zlib.crc32(word.lower().encode("utf-8", "replace")) % BUCKETS
 
 
 def _rare(what: tuple, piece: str, pieces: Iterator[str], tree: Tree) -> str:

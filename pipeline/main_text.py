@@ -88,11 +88,11 @@ def choose(score: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, float]:
     return keep, float(expected[best])
 
 
-def extract(tree: Tree, texts: list[str]) -> str:
-    """The main text of a page, from `block_features.read`."""
+def extract(tree: Tree, texts: list[str], model: Model | None = None) -> str:
+    """The main text of a page, from `block_features.read`, by the shipped model or another."""
     if not texts:
         return ""
-    model = load()
+    model = model or load()
     table, tokens = block_features.features(tree, texts, model.weights)
     keep, _ = choose(model.score(table), tokens)
     return render(tree, texts, np.flatnonzero(keep).tolist())

@@ -22,14 +22,17 @@ GRAM = 4
 """Tokens in a row by which gold is found on the page."""
 ROUNDS = 60
 """Steps of the linear model."""
+PULL = 10.0
+"""How hard the words' weights are drawn to nought: .3 gives an area under the curve of .877 on other sites, 10 .909."""
+TYPE_PULL = 2.0
 FOLDS = 4
 """Parts of the training sites; the word scores that the trees see come from the other parts."""
 BOOSTING = {
-    "objective": "binary", "learning_rate": 0.08, "num_leaves": 31, "max_depth": 6, "min_data_in_leaf": 60,
+    "objective": "binary", "learning_rate": 0.12, "num_leaves": 31, "max_depth": 6, "min_data_in_leaf": 60,
     "feature_fraction": 0.5, "bagging_fraction": 0.7, "bagging_freq": 1, "lambda_l2": 5.0, "max_bin": 127,
     "num_threads": 1, "deterministic": True, "force_col_wise": True, "seed": 1, "verbose": -1,
 }  # fmt: skip
-TREES = 100
+TREES = 70
 TYPES = ("article", "service", "forum", "listing", "documentation", "collection", "product")
 TEXT_TYPES = ("article", "documentation")
 
@@ -41,6 +44,7 @@ class Example:
     id: str
     site: str
     meta: dict
+    html: bytes
     gold: collections.Counter
     tree: blocks.Tree
     texts: list[str]
@@ -74,7 +78,7 @@ def example(meta: dict, html: bytes, gold: str) -> Example:
     bags = [collections.Counter(p) for p in pieces]
     bag = collections.Counter(wanted)
     labels = nearest(bags, bag, found(pieces, wanted))
-    return Example(meta["id"], meta["site"], meta, bag, tree, texts, bags, labels)
+    return Example(meta["id"], meta["site"], meta, html, bag, tree, texts, bags, labels)
 
 
 def found(pieces: list[list[str]], wanted: list[str]) -> np.ndarray:
@@ -139,7 +143,7 @@ def word_weights(examples: list[Example]) -> np.ndarray:
     the type of their page."""
     text_like = [e for e in examples if e.meta["page_type"] in TEXT_TYPES]
     others = [e for e in examples if e.meta["page_type"] not in TEXT_TYPES]
-    columns = [path_weights(group) for group in (examples, text_like, others)]
+    columns = [path_weights(group or examples) for group in (examples, text_like, others)]
     return np.concatenate([np.stack(columns, axis=1), type_weights(examples)], axis=1)
 
 
@@ -154,9 +158,9 @@ def path_weights(examples: list[Example]) -> np.ndarray:
     for _ in range(ROUNDS):
         score = np.add.reduceat(values[flat], starts) + offset
         error = weight * (1 / (1 + np.exp(-score)) - labels)
-        slope = np.bincount(flat, weights=np.repeat(error, sizes), minlength=blocks.BUCKETS) + 0.3 * values
+        slope = np.bincount(flat, weights=np.repeat(error, sizes), minlength=blocks.BUCKETS) + PULL * values
         squares += slope**2
-        values -= 0.15 * slope / np.sqrt(squares)
+        values -= 0.3 * slope / np.sqrt(squares)
         offset -= 0.5 * error.sum() / weight.sum()
     return np.clip(np.rint(100 * values), -2000, 2000).astype(np.int32)
 
@@ -173,7 +177,7 @@ def type_weights(examples: list[Example]) -> np.ndarray:
         score = np.add.reduceat(values[flat], starts, axis=0) + offset
         chance = np.exp(score - score.max(axis=1, keepdims=True))
         error = chance / chance.sum(axis=1, keepdims=True) - truth
-        slope = 0.3 * values
+        slope = TYPE_PULL * values
         for column in range(len(TYPES)):
             slope[:, column] += np.bincount(flat, np.repeat(error[:, column], sizes), minlength=blocks.BUCKETS)
         squares += slope**2
@@ -231,6 +235,27 @@ def _below(value: float) -> np.float32:
     """The largest float32 that is not above a threshold: features are float32, so the same ones pass."""
     near = np.float32(value)
     return near if near <= value else np.nextafter(near, np.float32(-np.inf))
+
+
+def cross_validated(examples: list[Example], folds: int) -> dict[str, str]:
+    """The main text of each page, by id, by a model that saw no page of its site."""
+    found = {}
+    for part in range(folds):
+        model = train([e for e in examples if fold(e.site, folds, "test") != part])
+        for e in examples:
+            if fold(e.site, folds, "test") == part:
+                found[e.id] = main_text.extract(e.tree, e.texts, model)
+    return found
+
+
+def score(text: str, gold: collections.Counter) -> tuple[float, float, float]:
+    """(F1, precision, recall) of a text's tokens; both empty: 1, one empty: 0."""
+    bag = collections.Counter(tokens(text))
+    common = sum((bag & gold).values())
+    if not common:
+        return (1.0, 1.0, 1.0) if not bag and not gold else (0.0, 0.0, 0.0)
+    precision, recall = common / sum(bag.values()), common / sum(gold.values())
+    return 2 * precision * recall / (precision + recall), precision, recall
 
 
 def main() -> int:
