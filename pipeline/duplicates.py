@@ -19,7 +19,7 @@ SHINGLE = 5
 
 _BLOCK = 2048
 _TRACKING = re.compile(r"^(?:utm_\w+|gclid|fbclid|msclkid|dclid|yclid|mc_cid|mc_eid|igshid|ref_src|_ga|spm)$", re.I)
-_DEFAULT_PORT = re.compile(r"^(http://[^/?#]*):80(?=[/?#]|$)|^(https://[^/?#]*):443(?=[/?#]|$)")
+_PORT = re.compile(r":\d*$")
 
 
 def _splitmix(count: int, seed: int) -> np.ndarray:
@@ -80,7 +80,7 @@ def normalize_url(url: str) -> str:
 
     try:
         parts = can_ada.parse(url.strip())
-    except ValueError:
+    except (ValueError, TypeError):  # no URL; halves of surrogate pairs
         return url.strip()
     query = [p for p in parts.search.lstrip("?").split("&") if p and not _TRACKING.match(p.partition("=")[0])]
     path = parts.pathname.rstrip("/")
@@ -97,7 +97,7 @@ def url_hash(url: str) -> int:
 
 def site_hash(url: str) -> int:
     """XXH3-64 of the host without 'www.'."""
-    host = normalize_url(url).partition("/")[0].partition("?")[0].partition(":")[0].removeprefix("www.")
+    host = _PORT.sub("", normalize_url(url).partition("/")[0].partition("?")[0]).removeprefix("www.")
     return xxhash.xxh3_64_intdigest(host.encode("utf-8", "surrogatepass"))
 
 
