@@ -24,6 +24,7 @@ setup(
         "resiliparse>=2.0.1",
         "sentencepiece>=0.2.3",
         "xxhash>=3.5",
+        "zlib-ng>=1.0",
         "zstandard>=0.23",
     ],
     extras_require={
