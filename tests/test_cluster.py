@@ -46,9 +46,9 @@ def test_dataflow_without_its_libraries(monkeypatch, missing):
 def test_paths_that_workers_cannot_follow():
     cluster.check_paths("DataflowRunner", ["gs://b/x", "s3://b/x", "https://h/x", ""])
     cluster.check_paths("FlinkRunner", ["gs://b/x", "/shared/x"])
-    with pytest.raises(UserError, match="^/shared/x: "):
+    with pytest.raises(UserError, match="shared/x: on this machine"):
         cluster.check_paths("DataflowRunner", ["gs://b/x", "/shared/x"])
-    with pytest.raises(UserError, match="^out: .*whole path"):
+    with pytest.raises(UserError, match="give the whole path"):
         cluster.check_paths("FlinkRunner", ["/shared/x", "out"])
 
 
