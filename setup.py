@@ -15,6 +15,7 @@ setup(
         "brotli>=1.1",
         "can_ada>=3.0",
         "chardet>=7.7",
+        "chardetng-py>=0.3.5",
         "fasttext-community>=0.11.9",
         "ftfy>=6.3.1",
         "google-re2>=1.1",

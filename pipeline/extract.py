@@ -18,7 +18,7 @@ from pipeline.items import Item, no_tick
 
 FLUSH_DOCUMENTS, FLUSH_CHARACTERS = 4096, 1 << 25
 """A row group is written when it has so many documents or so much text, which bounds the memory of an item."""
-_LIBRARIES = ("resiliparse", "ftfy", "chardet", "fasttext-community", "numpy", "pyarrow", "regex")
+_LIBRARIES = ("resiliparse", "ftfy", "chardet", "chardetng-py", "fasttext-community", "numpy", "pyarrow", "regex")
 _SOURCES = (
     *("../corpus/document.py", "charset.py", "content.py", "duplicates.py", "extract.py", "fasttext_file.py"),
     *("http.py", "language.py", "languages.tsv", "mojibake.py", "signals.py", "tables.py", "text.py", "warc.py"),
