@@ -22,7 +22,7 @@ _LIBRARIES = ("resiliparse", "ftfy", "chardet", "chardetng-py", "fasttext-commun
 _SOURCES = (
     *("../corpus/document.py", "charset.py", "content.py", "duplicates.py", "extract.py", "fasttext_file.py"),
     *("http.py", "language.py", "languages.tsv", "mojibake.py", "signals.py", "tables.py", "text.py", "warc.py"),
-    "words.py",
+    *("sections.py", "words.py"),
 )
 _DAMAGES = 100
 _EXAMPLES = 3
