@@ -71,9 +71,8 @@ def test_addresses_sort_as_places(a, b):
     assert (address(*a) < address(*b)) == (a < b)
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(), lambda v: st.lists(v) | st.dictionaries(st.text(), v)
-)
+LEAF = st.none() | st.booleans() | st.integers() | st.text(max_size=9)
+JSON = st.recursive(LEAF, lambda v: st.lists(v) | st.dictionaries(st.text(max_size=9), v), max_leaves=8)
 
 
 @given(st.dictionaries(st.sampled_from(["receipt", "fingerprint", "x"]), JSON))

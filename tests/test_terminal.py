@@ -19,7 +19,7 @@ from corpus.terminal import Progress, StepError, UserError, amount, duration, ru
     (UserError("a: wrong; mend it"), 2, "error: a: wrong; mend it"),
     (StepError("books do not balance"), 1, "failed: books do not balance"),
     (KeyboardInterrupt(), 130, "interrupted; run the same command again to go on from here"),
-    (OSError(errno.ENOSPC, "No space left on device", "out/p"), 2, "error: out/p: No space left on device; free some space"),
+    (OSError(errno.ENOSPC, "No space left", "out/p"), 2, "error: out/p: No space left; free some space"),
     (OSError(errno.EFBIG, "File too large"), 2, "error: File too large; free some space"),
     (PermissionError(errno.EACCES, "Permission denied", "out"), 2, "error: out: Permission denied; name a place"),
     (NotADirectoryError(errno.ENOTDIR, "Not a directory", "f/x"), 2, "error: f/x: Not a directory; a file stands"),
