@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable
 
 from corpus import storage
-from corpus.terminal import UserError
+from corpus.terminal import StepError, UserError
 
 NEEDED = ("project", "region", "temp_location")
 """Without a temp_location Beam would make a bucket of its own, under the name of the project."""
@@ -57,4 +57,15 @@ def check_paths(runner: str, paths: Iterable[str]) -> None:
         if not os.path.isabs(path):
             raise UserError(
                 f"{path}: workers of {runner} run in other folders; give the whole path, on a disk that all of them see"
+            )
+
+
+def check_worker(planned: dict, here: dict) -> None:
+    """Refuse to work with other code, models or libraries than the run was started with: what it makes would not be
+    what the run says it is. Both: names and values of extract.configuration."""
+    for name in sorted(planned):
+        if here.get(name) != planned[name]:
+            raise StepError(
+                f"a worker has {name} = {here.get(name)!r}, the run was started with {planned[name]!r}; "
+                "give workers the same, say by an image or by --requirements_file with NAME==VERSION"
             )

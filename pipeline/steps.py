@@ -77,7 +77,8 @@ def run_extract(paths: list[str], own: settings.Extract, runner: Runner, options
     """Crawl files -> documents/. Returns the books."""
     folder = options.output
     model = language.load(own.language_model).digest
-    configuration = {**extract.configuration(own, model), "item_bytes": own.item_bytes}
+    planned = extract.configuration(own, model)
+    configuration = {**planned, "item_bytes": own.item_bytes}
     prepare_folder(folder)
     if not options.redo:
         _refuse_other(folder, configuration)
@@ -86,7 +87,8 @@ def run_extract(paths: list[str], own: settings.Extract, runner: Runner, options
     items.write_plan(storage.join(folder, "documents"), plan)
     tasks = storage.join(folder, "documents", items.PLAN)
     total = sum(max(0, i.length) for i in plan)
-    context = {"extract": own, "folder": storage.join(folder, "documents"), "limit": options.limit, "model": model}
+    context = {"extract": own, "folder": storage.join(folder, "documents"), "limit": options.limit, "model": model,
+               "planned": planned}  # fmt: skip
     read = Slice(options.slice)
     begun = time.monotonic()
     receipt = runner.map("extract", tasks, read, extract.run, context, total, size, "bytes")

@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("corpus", "pipeline", "tokenizer", "trainer")
 PROJECT, BUCKET = "crawlmill-test", "mill"
 
+SUBMITTER = (f"apache-beam[gcp]=={apache_beam.__version__}", "gcp-storage-emulator", "build", "setuptools")
+
 KEY = """
 from cryptography.hazmat.primitives import serialization as s
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -38,22 +40,24 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
-def environment(folder: Path, *requirements: str) -> Path:
-    """The Python of a new virtual environment with these installed, in the versions that constraints.txt names.
+UV = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+"""Seconds instead of minutes for an environment, where it is at hand."""
+
+
+def environment(folder: Path) -> Path:
+    """The Python of a new virtual environment."""
+    command = [UV, "venv", "--quiet", "--python", sys.executable] if UV else [sys.executable, "-m", "venv"]
+    subprocess.run([*command, str(folder)], check=True)
+    return folder / "bin" / "python"
+
+
+def install(python: Path, *requirements: str) -> None:
+    """Into the environment of `python`, in the versions that constraints.txt names.
 
     Errors: CalledProcessError with what the installer said."""
-    uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    python = folder / "bin" / "python"
-    constraints = ["--constraint", str(ROOT / "constraints.txt")]
-    if uv:
-        make = [uv, "venv", "--quiet", "--python", sys.executable, str(folder)]
-        install = [uv, "pip", "install", "--quiet", "--python", str(python)]
-    else:
-        make = [sys.executable, "-m", "venv", str(folder)]
-        install = [str(python), "-m", "pip", "install", "--quiet"]
-    for command in (make, [*install, *constraints, *requirements]):
-        subprocess.run(command, check=True, capture_output=True, text=True)
-    return python
+    command = [UV, "pip", "install", "--python", str(python)] if UV else [str(python), "-m", "pip", "install"]
+    command += ["--quiet", "--constraint", str(ROOT / "constraints.txt"), *requirements]
+    subprocess.run(command, check=True, capture_output=True, text=True)
 
 
 def copy_of_the_project(folder: Path) -> Path:
@@ -143,7 +147,8 @@ class Worker:
             return
         source = self.folder / "workflow.tar.gz"
         source.write_bytes(package)
-        python = environment(self.folder / "worker", f"apache-beam=={apache_beam.__version__}", str(source))
+        python = environment(self.folder / "worker")
+        install(python, f"apache-beam=={apache_beam.__version__}", str(source))
         # It starts its processes as `python`, so its own must come first.
         variables = {**self.variables, "PATH": f"{python.parent}{os.pathsep}{self.variables['PATH']}"}
         command = [str(python), "-m", "apache_beam.runners.worker.worker_pool_main"]
@@ -217,12 +222,12 @@ class _Answer(http.server.BaseHTTPRequestHandler):
 
 
 class Cloud:
-    """All of it, and the submitter's side: an environment with Beam's part for Google Cloud, and this project."""
+    """All of it, and the submitter's side: this project in the environment of `python`, which has SUBMITTER."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, python: Path):
+        self.python = python
         self.project = copy_of_the_project(folder / "project")
-        wanted = (f"{self.project}[gcp]", f"apache-beam=={apache_beam.__version__}", "gcp-storage-emulator")
-        self.python = environment(folder / "submitter", *wanted, "build", "setuptools")
+        install(python, f"{self.project}[gcp]")
         (folder / "elsewhere").mkdir()
         self.bucket = Bucket(self.python, folder / "elsewhere")
         self.variables = {

@@ -2,8 +2,10 @@
 
 import pytest
 
-from corpus.terminal import UserError
-from pipeline import cluster
+from corpus import settings
+from corpus.terminal import StepError, UserError
+from pipeline import cluster, extract, items, language
+from tests import crawl
 
 GOOD = {"project": "p", "region": "r", "temp_location": "gs://b/t", "setup_file": "/s/setup.py"}
 
@@ -59,3 +61,14 @@ def test_the_setup_file_gets_its_whole_path(tmp_path, monkeypatch):
     assert cluster.whole_path(None) is None
     with pytest.raises(UserError, match="no such file"):
         cluster.whole_path("other.py")
+
+
+@pytest.mark.parametrize("name", ["ftfy", "code", "language_model"])
+def test_a_worker_with_other_libraries_code_or_model_is_refused(tmp_path, name):
+    own = settings.Extract()
+    (item,) = items.plan([str(crawl.write_crawl(tmp_path / "crawl.warc.gz", 1))], own.item_bytes)
+    planned = extract.configuration(own, language.load("").digest)
+    extract.run(item, own, str(tmp_path / "same"), model=planned["language_model"], planned=planned)
+    with pytest.raises(StepError, match=f"a worker has {name} = .*'other'"):
+        extract.run(item, own, str(tmp_path / "out"), planned={**planned, name: "other"})
+    assert not (tmp_path / "out").exists()

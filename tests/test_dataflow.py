@@ -10,7 +10,7 @@ import apache_beam
 import pytest
 
 from tests import crawl
-from tests.cloud import BUCKET, ROOT, Cloud, free_port
+from tests.cloud import BUCKET, ROOT, SUBMITTER, Cloud, environment, free_port, install
 
 pytestmark = pytest.mark.slow
 
@@ -23,10 +23,12 @@ MADE = ("documents", "selection", "tokens", "settings.toml", "failed_files.json"
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cloud")
+    python = environment(folder / "submitter")
     try:
-        made = Cloud(folder)
+        install(python, *SUBMITTER)
     except subprocess.CalledProcessError as error:
-        pytest.skip(f"no environment with apache-beam[gcp]: {error.stderr.strip()[-300:]}")
+        pytest.skip(f"cannot install apache-beam[gcp] here: {error.stderr.strip()[-300:]}")
+    made = Cloud(folder, python)
     for number in range(3):
         data = crawl.write_crawl(folder / "crawl", 24, 100 * number).read_bytes()
         made.bucket.put(f"crawl/part-{number}.warc.gz", data)
