@@ -17,6 +17,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, fields
 from multiprocessing import connection
 
@@ -74,14 +75,21 @@ def _lines(path: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
-def plan(paths: Iterable[str], item_bytes: int) -> list[Item]:
+ASKED = 1_000
+"""Up to so many remote files are asked for their size and tag; a dump's list of 90,000 is taken as it stands."""
+
+
+def plan(paths: list[str], item_bytes: int) -> list[Item]:
     """The items of all files, in the order of path and start. Local files are cut at `item_bytes`; remote ones,
     tables and uncompressed files are whole items. A missing file becomes an item of its own that will fail by name.
     """
+    remote = [p for p in paths if storage.is_remote(p)]
+    known = _ask(remote) if len(remote) <= ASKED else {}
     items = []
     for path in paths:
         if storage.is_remote(path):
-            items.append(Item(path, -1, "", 0, -1))
+            stat = known.get(path, storage.Stat(-1, ""))
+            items.append(Item(path, stat.size, stat.tag, 0, stat.size))
             continue
         try:
             stat = storage.stat(path)
@@ -92,6 +100,19 @@ def plan(paths: Iterable[str], item_bytes: int) -> list[Item]:
         starts = range(0, max(1, stat.size), step)
         items += [Item(path, stat.size, stat.tag, s, min(step, stat.size - s)) for s in starts]
     return items
+
+
+def _ask(paths: list[str]) -> dict[str, storage.Stat]:
+    """Size and tag of remote files, a few at a time; those that do not answer are left to the reading to name."""
+
+    def ask(path: str) -> storage.Stat:
+        try:
+            return storage.stat(path)
+        except OSError:
+            return storage.Stat(-1, "")
+
+    with ThreadPoolExecutor(8) as threads:
+        return dict(zip(paths, threads.map(ask, paths), strict=True))
 
 
 def _can_split(path: str) -> bool:
