@@ -177,8 +177,13 @@ class _Watch:
             raise _errors[0] from None
         ours = isinstance(error, (UserError, StepError, OSError))
         if isinstance(error, RuntimeError) or (isinstance(error, Exception) and not self.runner.local and not ours):
-            raise StepError(f"{self.label}: {(str(error).strip() or repr(error)).splitlines()[-1]}") from error
+            raise StepError(f"{self.label}: {_last_line(error)}") from error
         return False
+
+
+def _last_line(error: Exception) -> str:
+    line = (str(error).strip() or repr(error)).splitlines()[-1]
+    return line if line != "None" else "the job failed and left no message; look at its page, linked above"
 
 
 class _Read:

@@ -132,7 +132,7 @@ def _graph_of_one(cloud):
     crawl_file = f"{HOME}/crawl/part-0.warc.gz"
     done = cloud.call("pipeline", "extract", crawl_file, "--output", f"{HOME}/1", "--", *cloud.options)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("failed: extract: ")
+    assert done.stderr.splitlines()[-1].startswith("failed: extract: the job failed")
     assert "Traceback" not in done.stderr
     return cloud.dataflow.jobs[-1].graph()
 
