@@ -20,7 +20,7 @@ def google(monkeypatch):
     ({"project": None}, "--project="),
     ({"region": ""}, "--region="),
     ({"temp_location": None}, "--temp_location="),
-    ({"temp_location": "/tmp/x"}, "gs://"),
+    ({"temp_location": "/local/x"}, "gs://"),
     ({"setup_file": None}, "--setup_file"),
 ])  # fmt: skip
 def test_dataflow_says_what_it_needs(change, named):
