@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from corpus.mixture import copies, parse_weights, shares
 
-AMOUNTS = st.dictionaries(st.sampled_from("abcdefg"), st.floats(0, 1e12), min_size=1)
+AMOUNTS = st.dictionaries(st.sampled_from("abcdefg"), st.just(0.0) | st.floats(1e-3, 1e12), min_size=1)
 PRESENT = AMOUNTS.filter(lambda a: sum(a.values()) > 1e-6)
 ALPHA = st.floats(0, 1)
 
