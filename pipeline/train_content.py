@@ -28,11 +28,11 @@ TYPE_PULL = 2.0
 FOLDS = 4
 """Parts of the training sites; the word scores that the trees see come from the other parts."""
 BOOSTING = {
-    "objective": "binary", "learning_rate": 0.12, "num_leaves": 31, "max_depth": 6, "min_data_in_leaf": 60,
+    "objective": "binary", "learning_rate": 0.08, "num_leaves": 31, "max_depth": 6, "min_data_in_leaf": 60,
     "feature_fraction": 0.5, "bagging_fraction": 0.7, "bagging_freq": 1, "lambda_l2": 5.0, "max_bin": 127,
     "num_threads": 1, "deterministic": True, "force_col_wise": True, "seed": 1, "verbose": -1,
 }  # fmt: skip
-TREES = 70
+TREES = 100
 TYPES = ("article", "service", "forum", "listing", "documentation", "collection", "product")
 TEXT_TYPES = ("article", "documentation")
 
