@@ -16,9 +16,10 @@ from corpus import storage
 from pipeline import train_content
 
 DATA = "3141c4ba"
-F1 = 0.0
-MOST_TIME = 3.5
-"""Times Resiliparse's CPU seconds."""
+F1 = 0.888
+"""Measured .8914."""
+MOST_TIME = 2.8
+"""Times Resiliparse's CPU seconds; measured 2.2 on a busy machine."""
 
 
 def main() -> int:
