@@ -24,17 +24,21 @@ MAX_ROUNDS = 8
 EMAIL, IPV4, IPV6 = "email@example.com", "192.0.2.1", "2001:db8::1"
 """What stands for personal data: addresses reserved for examples, so that sentences keep their form."""
 
-_JUNK, _SPACE, _LINE_END, _MARK = 1, 2, 4, 8
+_JUNK, _SPACE, _LINE_END, _MARK, _WHITE = (1 << k for k in range(27, 32))
+"""What is to be done with a code point: bits of `_table` above those of mojibake.table. _WHITE: a space or '\\n'."""
 _MARKS = regex.compile(rf"([\p{{M}}]{{{MAX_MARKS}}})[\p{{M}}]+")
 _SPACES = re.compile(" {2,}")
 _LINE_SPACES = re.compile(" ?\n ?")
 _EMPTY_LINES = re.compile("\n{3,}")
 
+_Read = tuple[np.ndarray, np.ndarray]
+"""(characters,) code points of a text and their bits."""
+
 
 @functools.cache
-def _kinds() -> np.ndarray:
-    """(0x110000,) uint8: what is to be done with each code point."""
-    table = np.where(words.classes() & words.MARK != 0, _MARK, 0).astype(np.uint8)
+def _table() -> np.ndarray:
+    """(0x110000,) uint32: mojibake.table and, above, what is to be done with each code point."""
+    table = np.where(words.classes() & words.MARK != 0, _MARK, 0).astype(np.uint32)
     for place in (0xAD, 0x61C, 0x180E, 0x200B, 0x200E, 0x200F, 0xFEFF):  # soft hyphen, zero widths, directions, BOM
         table[place] = _JUNK
     for start, end in (
@@ -47,8 +51,14 @@ def _kinds() -> np.ndarray:
     table[0xFFFE::0x10000] = table[0xFFFF::0x10000] = _JUNK
     table[[0x09, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000]] = _SPACE
     table[[0x0B, 0x0C, 0x0D, 0x1C, 0x1D, 0x1E, 0x2028, 0x2029]] = _LINE_END
-    table[[0x0A, 0x200C, 0x200D]] = 0  # joiners decide how Persian or Hindi words look
-    return table
+    table[[0x0A, 0x20]] = _WHITE
+    table[[0x200C, 0x200D]] = 0  # joiners decide how Persian or Hindi words look
+    return table | mojibake.table()
+
+
+def _read(text: str) -> _Read:
+    points = words.codes(text)
+    return points, _table()[points]
 
 
 def clean(text: str) -> str:
@@ -57,10 +67,18 @@ def clean(text: str) -> str:
     if "\r" in text:
         text = text.replace("\r\n", "\n")
     sound: set[str] = set()
+    read, tidied = _read(text), False
     for _ in range(MAX_ROUNDS):
-        before, text = text, tidy(repair(text, sound))
+        before = text
+        text = _repaired(text, read, sound)
+        if text != before:
+            read = _read(text)
+        elif tidied:  # tidying what is tidy changes nothing
+            break
+        text, tidied = _tidied(text, read), True
         if text == before:
             break
+        read = _read(text)
     return text
 
 
@@ -75,10 +93,14 @@ def _joined_surrogates(text: str) -> str:
 
 def repair(text: str, sound: set[str]) -> str:
     """Lines with encoding damage repaired (ftfy). `sound`: pieces that were looked at and found sound; added to."""
+    return _repaired(text, _read(text), sound)
+
+
+def _repaired(text: str, read: _Read, sound: set[str]) -> str:
     if text.isascii():
         return text
-    points = words.codes(text)
-    places = mojibake.suspects(points)
+    points, bits = read
+    places = mojibake.suspects(points, bits)
     if not len(places):
         return text
     lines = text.split("\n")
@@ -108,28 +130,35 @@ def _ftfy_settings():
 
 def tidy(text: str) -> str:
     """Everything but the repair of encodings: characters without meaning, Unicode form, white space."""
-    points = words.codes(text)
-    kinds = _kinds()[points]
-    present = int(np.bitwise_or.reduce(kinds)) if len(kinds) else 0
+    return _tidied(text, _read(text))
+
+
+def _tidied(text: str, read: _Read) -> str:
+    points, bits = read
+    present = int(np.bitwise_or.reduce(bits)) if len(bits) else 0
     if present & (_JUNK | _SPACE | _LINE_END):
-        points = np.where(kinds == _SPACE, 32, np.where(kinds == _LINE_END, 10, points))
-        text = words.decode(points[kinds != _JUNK])
-    if present & _MARK:
-        text = _MARKS.sub(r"\1", text)
+        points = np.where(bits & _SPACE, 32, np.where(bits & _LINE_END, 10, points))[bits & _JUNK == 0]
+        text, bits = words.decode(points), _table()[points]
     if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
-        if present & _MARK:  # some marks come apart in NFC
-            text = _MARKS.sub(r"\1", text)
-    return _tidy_lines(text)
+        text = _cut_marks(text, bits)
+        normal = unicodedata.normalize("NFC", text)
+        if normal != text:  # some marks come apart in NFC
+            bits = _read(normal)[1]
+            text = _cut_marks(normal, bits)
+    return _tidy_lines(text, bits)
 
 
-def _tidy_lines(text: str) -> str:
-    if "  " in text:
-        text = _SPACES.sub(" ", text)
-    if " \n" in text or "\n " in text:
-        text = _LINE_SPACES.sub("\n", text)
-    if "\n\n\n" in text:
-        text = _EMPTY_LINES.sub("\n\n", text)
+def _cut_marks(text: str, bits: np.ndarray) -> str:
+    marks = np.flatnonzero(bits & _MARK)
+    if len(marks) > MAX_MARKS and (marks[MAX_MARKS:] - marks[:-MAX_MARKS] == MAX_MARKS).any():
+        return _MARKS.sub(r"\1", text)
+    return text
+
+
+def _tidy_lines(text: str, bits: np.ndarray) -> str:
+    white = (bits & _WHITE).astype(bool)
+    if (white[:-1] & white[1:]).any():
+        text = _EMPTY_LINES.sub("\n\n", _LINE_SPACES.sub("\n", _SPACES.sub(" ", text)))
     return text.strip(" \n")
 
 
