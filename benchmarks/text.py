@@ -6,10 +6,10 @@ repairs and our repair does not repair equally; `else`: lines that only we chang
 """
 
 import argparse
+import base64
 import gzip
 import json
 import lzma
-import re
 import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -21,23 +21,20 @@ from pipeline import text
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 DOCUMENT_LINES = 40
-DAMAGES = (
-    *(("utf-8", e) for e in ("latin-1", "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1257", "cp437")),
-    *(("utf-8", e) for e in ("iso8859-2", "mac-roman")),
-)
-"""(written in, misread as): the encodings that ftfy undoes."""
+MISREAD = "latin-1 cp1252 cp1250 cp1251 cp1253 cp1254 cp1257 iso8859-2 mac-roman cp437".split()
+"""The encodings that ftfy undoes."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--limit", type=int, help="lines of each collection")
+    parser.add_argument("--limit", type=int, help="documents of each collection")
     names = parser.parse_args()
-    text.clean("é")  # tables and ftfy are loaded
+    text.clean("schÃ¶n")  # tables and ftfy are loaded
     print(f"{'lines of':<24}{'lines':>9}{'MB':>7}{'ftfy MB/s':>11}{'clean MB/s':>12}{'ratio':>7}"
           f"{'repaired':>10}{'missed':>8}{'else':>6}")  # fmt: skip
     totals = [0.0, 0.0, 0.0]
-    for name, lines in collections():
-        row = measure(list(islice((line for line in lines if line.strip()), names.limit)))
+    for name, documents in collections():
+        row = measure([d for d in islice(documents, names.limit) if d.strip()])
         totals = [a + b for a, b in zip(totals, row[1:4], strict=True)]
         show(name, *row)
     size, ours, theirs = totals
@@ -49,9 +46,9 @@ def show(name: str, lines: int, size: float, ours: float, theirs: float, repaire
           f"{repaired:>10,}{missed:>8}{other:>6}", flush=True)  # fmt: skip
 
 
-def measure(lines: list[str]) -> tuple[int, float, float, float, int, int, int]:
+def measure(documents: list[str]) -> tuple[int, float, float, float, int, int, int]:
     """(lines, MB, seconds of clean, of ftfy, lines ftfy repairs, of them not repaired equally, changed by us alone)."""
-    documents = ["\n".join(lines[k : k + DOCUMENT_LINES]) for k in range(0, len(lines), DOCUMENT_LINES)]
+    lines = [line for document in documents for line in document.split("\n")]
     config = ftfy.TextFixerConfig(explain=False)
     begun = time.process_time()
     wanted = [ftfy.fix_encoding(line, config) for line in lines]
@@ -70,17 +67,24 @@ def measure(lines: list[str]) -> tuple[int, float, float, float, int, int, int]:
 
 
 def collections() -> Iterator[tuple[str, Iterable[str]]]:
-    """Every collection of text beside the checkout, by line; and sound lines damaged in every way that ftfy undoes."""
+    """Every collection of text beside the checkout, in documents; and sound lines damaged in every way that ftfy
+    undoes."""
     for path in sorted((DATA / "language").glob("*.tsv.xz")):
-        yield path.name.removesuffix(".tsv.xz"), (row[-1] for row in table(path))
+        yield path.name.removesuffix(".tsv.xz"), joined(row[-1] for row in table(path))
     yield "web pages (WET)", web()
     snippets = [json.loads(line) for line in gzip.open(DATA / "encoding" / "undeclared.jsonl.gz", "rt")]
-    yield "charset snippets", (line for s in snippets for line in misread(s))
+    yield "charset snippets", (base64.b64decode(s["bytes"]).decode("cp1252", "replace") for s in snippets)
     cases = json.loads(gzip.decompress((DATA / "encoding" / "mojibake.json.gz").read_bytes()))
-    yield "mojibake cases", (case["original"].replace("\n", " ") for case in cases)
+    yield "mojibake cases", (case["original"] for case in cases)
     sound = [row[-1] for row in islice(table(DATA / "language" / "train-text.tsv.xz"), 0, None, 60)]
-    for written, read in DAMAGES:
-        yield f"{written} read as {read}", (line.encode(written, "ignore").decode(read, "replace") for line in sound)
+    for encoding in MISREAD:
+        yield f"UTF-8 read as {encoding}", joined(line.encode().decode(encoding, "replace") for line in sound)
+
+
+def joined(lines: Iterable[str]) -> Iterator[str]:
+    lines = iter(lines)
+    while document := "\n".join(islice(lines, DOCUMENT_LINES)):
+        yield document
 
 
 def table(path: Path) -> Iterator[list[str]]:
@@ -94,15 +98,9 @@ def table(path: Path) -> Iterator[list[str]]:
 
 
 def web() -> Iterator[str]:
+    """The pages of a WET file, with their headers."""
     with gzip.open(DATA / "web" / "realweb.warc.wet.gz", "rt", encoding="utf-8", errors="replace") as file:
-        yield from (line.rstrip("\r\n") for line in file)
-
-
-def misread(snippet: dict) -> list[str]:
-    """The lines of a charset snippet, decoded as most readers would decode it without looking."""
-    import base64
-
-    return re.split(r"[\r\n]+", base64.b64decode(snippet["bytes"]).decode("cp1252", "replace"))
+        yield from file.read().split("WARC/1.0\n")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ _LATIN_1 = 0b11  # latin-1 and cp1252
 _SINGLE, _CONTROL, _LOST, _EVERY = 1 << 10, 1 << 11, 1 << 12, 0b111_1111_1111
 """Bits beside those of the ten encodings; _LOST: a continuation that became a space or a question mark."""
 _BITS = 13
+_SPACED, _QUESTIONED = 1 << 13, 1 << 14  # of leads: _LOST may follow
 _BEFORE_SPACE, _BEFORE_QUESTION = [0xC2, 0xC3, 0xC5, 0xCE, 0xD0, 0xD9], [0xC2, 0xC3]
 _AROUND_SPACE = [0xE0, 0xE1, 0xE2, 0xE3, 0xF0]
 """Leads of 2 and of 3 or 4 bytes in Latin-1 behind which ftfy makes a space a no-break space again."""
@@ -51,6 +52,9 @@ def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     letters = words.classes()[:0x10000] & words.LETTER != 0
     signs = np.where(letters, 0, tails).astype(np.uint16)
     signs[[ord(sign) for sign in "ЂЋЃЌЉЊЏђҐ"]] |= _CYRILLIC
+    leads_2[_BEFORE_SPACE] |= _SPACED
+    leads_2[_BEFORE_QUESTION] |= _QUESTIONED
+    leads_3[_AROUND_SPACE] |= _SPACED
     return leads_2, leads_3, tails, signs
 
 
@@ -60,7 +64,8 @@ def table() -> np.ndarray:
     neighbours tell where something may be wrong. A C1 control is a lead that everything continues."""
     leads_2, leads_3, tails, _ = _tables()
     packed = np.full(0x110000, _CONTROL, np.uint32)
-    packed[:0x10000] |= (leads_2 | leads_3).astype(np.uint32) << np.uint32(_BITS) | tails
+    leads = (leads_2 | leads_3) & _EVERY
+    packed[:0x10000] |= leads.astype(np.uint32) << np.uint32(_BITS) | tails
     packed[0x80:0xA0] |= _CONTROL << _BITS
     packed[[*_BEFORE_SPACE, *_AROUND_SPACE]] |= _LOST << _BITS
     packed[[0x20, 0x3F]] |= _LOST
@@ -85,7 +90,8 @@ def suspects(points: np.ndarray, packed: np.ndarray | None = None) -> np.ndarray
 
 def _is_suspect(points: np.ndarray, places: np.ndarray) -> np.ndarray:
     """(places,) bool, by the characters around each place, from the one before it to the third behind it."""
-    before, first, second, third, fourth = (_at(points, places + k) for k in range(-1, 4))
+    padded = np.concatenate((np.zeros(1, points.dtype), np.minimum(points, 0xFFFF), np.zeros(3, points.dtype)))
+    before, first, second, third, fourth = (padded.take(places + k) for k in range(5))
     leads_2, leads_3, tails, signs = _tables()
     pairs = leads_2[first] & tails[second]
     found = (first >= 0x80) & (first < 0xA0)
@@ -93,16 +99,9 @@ def _is_suspect(points: np.ndarray, places: np.ndarray) -> np.ndarray:
     found |= pairs & leads_2[third] & tails[fourth] != 0
     latin = _is_ascii_letter(before) | _is_ascii_letter(third)  # no Cyrillic or Greek pair stands beside one
     found |= (pairs & np.uint16(_NOT_LATIN) != 0) & latin
-    found |= (second == 0x20) & np.isin(first, _BEFORE_SPACE) | (second == 0x3F) & np.isin(first, _BEFORE_QUESTION)
-    around = np.isin(first, _AROUND_SPACE)
+    found |= (second == 0x20) & (leads_2[first] & _SPACED != 0) | (second == 0x3F) & (leads_2[first] & _QUESTIONED != 0)
+    around = leads_3[first] & _SPACED != 0
     lost_2, lost_3 = around & (second == 0x20), around & (third == 0x20) & (second > 0x7F) | (third == 0x3F)
     triples = leads_3[first] & (tails[second] | _LATIN_1 * lost_2) & (tails[third] | _LATIN_1 * lost_3)
     triples &= (signs[second] | signs[third]) | ~np.uint16(_CYRILLIC)  # Ukrainian has 'дії' in every other line
     return found | (triples != 0)
-
-
-def _at(points: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """The characters at some places; 0 beyond the ends, and for those that no encoding has."""
-    inside = (places >= 0) & (places < len(points))
-    found = np.where(inside, points[np.where(inside, places, 0)], 0)
-    return np.where(found < 0x10000, found, 0)
