@@ -41,7 +41,9 @@ def main() -> None:
     print(f"{'all':<33}{size:>7.1f}{size / theirs:>11.2f}{size / ours:>12.1f}{theirs / ours:>7.1f}")
 
 
-def show(name: str, lines: int, size: float, ours: float, theirs: float, repaired: int, missed: int, other: int) -> None:
+def show(
+    name: str, lines: int, size: float, ours: float, theirs: float, repaired: int, missed: int, other: int
+) -> None:
     print(f"{name:<24}{lines:>9,}{size:>7.1f}{size / theirs:>11.2f}{size / ours:>12.1f}{theirs / ours:>7.1f}"
           f"{repaired:>10,}{missed:>8}{other:>6}", flush=True)  # fmt: skip
 

@@ -1,11 +1,9 @@
-"""str -> clean str: encoding damage repaired, one Unicode form, no invisible characters, tidy white space; and
-personal data masked.
+"""str -> clean str: encoding damage repaired, one Unicode form, no invisible characters, tidy white space.
 
 Good text is never touched: quotes, ligatures and full-width forms stay. `clean(clean(x)) == clean(x)`.
 """
 
 import functools
-import ipaddress
 import unicodedata
 
 import numpy as np
@@ -19,9 +17,6 @@ PIECE = 10_000
 """Characters of a line that are repaired at once."""
 MAX_ROUNDS = 8
 """Text can be damaged several times over; what is not at rest after so many repairs stays as it is."""
-
-EMAIL, IPV4, IPV6 = "email@example.com", "192.0.2.1", "2001:db8::1"
-"""What stands for personal data: addresses reserved for examples, so that sentences keep their form."""
 
 _JOINER, _JUNK, _SPACE, _LINE_END, _MARK, _WHITE = (1 << k for k in range(26, 32))
 """What is to be done with a code point: bits of `_table` above those of mojibake.table. _WHITE: a space or '\\n'."""
@@ -200,40 +195,3 @@ def _cut_marks(text: str, bits: np.ndarray) -> str:
         if not run.any():
             return text
     return _MARKS.sub(r"\1", text)
-
-
-@functools.cache
-def _personal():
-    """(e-mail, IPv4, IPv6) patterns of RE2, which takes linear time on any text. Each takes in all that looks like one
-    address, so that parts of longer numbers are not mistaken for one."""
-    import re2
-
-    options = re2.Options()
-    options.max_mem = 64 << 20  # the default is too little for the letters of all scripts: it would fall back, slowly
-    options.log_errors = False
-    return (
-        re2.compile(r"[\pL\pN][\pL\pN._%+-]*@[\pL\pN](?:[\pL\pN.-]*[\pL\pN])?\.[\pL]{2,24}", options),
-        re2.compile(r"\b[0-9]{1,3}(?:\.[0-9]{1,3}){3,}\b", options),
-        re2.compile(r"\b[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{0,4}){2,8}", options),
-    )
-
-
-def mask_personal_data(text: str) -> str:
-    """E-mail addresses and public IP addresses of a clean text replaced by EMAIL, IPV4, IPV6."""
-    email, ipv4, ipv6 = _personal()
-    if "@" in text:
-        text = email.sub(EMAIL, text)
-    if text.count(".") > 2:
-        text = ipv4.sub(lambda match: IPV4 if _is_public(match[0]) else match[0], text)
-    if text.count(":") > 1:
-        text = ipv6.sub(lambda match: IPV6 if _is_public(match[0]) else match[0], text)
-    return text
-
-
-def _is_public(written: str) -> bool:
-    """Whether it is an address that belongs to someone; of IPv6 only 2000::/3 is given out."""
-    try:
-        address = ipaddress.ip_address(written)
-    except ValueError:
-        return False
-    return address.is_global and (address.version == 4 or int(address) >> 125 == 1)

@@ -89,11 +89,20 @@ def test_long_runs_of_marks_are_cut_before_they_cost_time():
 
 
 @pytest.mark.parametrize(
-    "raw", [" " * 4_000_000 + "a", "Ã©" * 20_000, "a \n" * 300_000, "@." * 500_000, "1." * 500_000, "\n " * 2_000_000, "Ã " * 20_000]
+    "raw",
+    [
+        " " * 4_000_000 + "a",
+        "Ã©" * 20_000,
+        "a \n" * 300_000,
+        "@." * 500_000,
+        "1." * 500_000,
+        "\n " * 2_000_000,
+        "Ã " * 20_000,
+    ],
 )
 def test_hostile_text_takes_bounded_time(raw):
     start = time.process_time()
-    text.mask_personal_data(text.clean(raw))
+    text.clean(raw)
     assert time.process_time() - start < 5
 
 
@@ -136,22 +145,3 @@ def test_only_suspicious_lines_are_found():
     assert mojibake.suspects(words.codes(good)).tolist() == []
     line = "ab\nschÃ¶n"
     assert mojibake.suspects(words.codes(line)).tolist() == [6]
-
-
-@pytest.mark.parametrize(
-    ("raw", "want"),
-    [
-        ("write to jane.doe+x@mail.example.org.", f"write to {text.EMAIL}."),
-        ("почта иван@почта.рф!", f"почта {text.EMAIL}!"),
-        ("@user and a@b and x @ y.com", "@user and a@b and x @ y.com"),
-        ("from 8.8.8.8, 10.0.0.1 and 300.1.1.1", f"from {text.IPV4}, 10.0.0.1 and 300.1.1.1"),
-        ("8.8.8.8 8.8.4.4", f"{text.IPV4} {text.IPV4}"),
-        ("It is 8.8.8.8.", f"It is {text.IPV4}."),
-        ("version 1.2.3.4.5", "version 1.2.3.4.5"),
-        ("at 2606:4700:4700::1111 or fe80::1 or 12:30:45", f"at {text.IPV6} or fe80::1 or 12:30:45"),
-        ("std::vector 2024:10:11", "std::vector 2024:10:11"),
-    ],
-)
-def test_mask_personal_data(raw, want):
-    assert text.mask_personal_data(raw) == want
-    assert text.mask_personal_data(want) == want
