@@ -182,15 +182,20 @@ def _is_date(written: str) -> bool:
     return len(numbers) > 3 and all(b - a == 1 for a, b in pairwise(numbers))
 
 
+def _is_word(sign: str) -> bool:
+    """Chinese and Japanese set no space between a word and a number."""
+    return sign.isalnum() and (sign < "\u2e80" or sign.isdigit())
+
+
 def _begins(text: str, place: int) -> bool:
     """Whether what stands before a candidate lets it be a number of its own."""
     before = text[max(0, place - 1) : place]
-    return not (before and (before.isalnum() or before in _NOT_BEFORE))
+    return not (before and (_is_word(before) or before in _NOT_BEFORE))
 
 
 def _ends(text: str, place: int) -> bool:
     behind = text[place : place + 2]
-    if behind[:1] and (behind[0].isalnum() or behind[0] in _NOT_BEHIND):
+    if behind[:1] and (_is_word(behind[0]) or behind[0] in _NOT_BEHIND):
         return False
     return not (len(behind) == 2 and behind[0] in ".,:" and behind[1].isdigit())
 
