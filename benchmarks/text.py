@@ -21,7 +21,7 @@ from pipeline import text
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 DOCUMENT_LINES = 40
-MISREAD = "latin-1 cp1252 cp1250 cp1251 cp1253 cp1254 cp1257 iso8859-2 mac-roman cp437".split()
+MISREAD = ["latin-1", "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1257", "iso8859-2", "mac-roman", "cp437"]
 """The encodings that ftfy undoes."""
 
 
@@ -74,7 +74,7 @@ def collections() -> Iterator[tuple[str, Iterable[str]]]:
     for path in sorted((DATA / "language").glob("*.tsv.xz")):
         yield path.name.removesuffix(".tsv.xz"), joined(row[-1] for row in table(path))
     yield "web pages (WET)", web()
-    snippets = [json.loads(line) for line in gzip.open(DATA / "encoding" / "undeclared.jsonl.gz", "rt")]
+    snippets = map(json.loads, gzip.decompress((DATA / "encoding" / "undeclared.jsonl.gz").read_bytes()).splitlines())
     yield "charset snippets", (base64.b64decode(s["bytes"]).decode("cp1252", "replace") for s in snippets)
     cases = json.loads(gzip.decompress((DATA / "encoding" / "mojibake.json.gz").read_bytes()))
     yield "mojibake cases", (case["original"] for case in cases)

@@ -28,8 +28,8 @@ _FILTER_BITS, _7 = 23, np.uint64(7)
 _FILES = ("domains", "urls")
 """Names of the files in a category of a UT1 list."""
 _LOCAL = re.compile(r"(?:0\.0\.0\.0|127\.0\.0\.1|::1?)\s+")
-_SCHEME = re.compile(r"[a-z]+://", re.IGNORECASE)
-_PLAIN = re.compile(r"(?:https?://)?(?:www\.)?([a-z0-9._-]*(?:/.*)?)").fullmatch
+_SCHEME = re.compile(r"\s*(?:[a-z]+:)?//", re.IGNORECASE)
+_PLAIN = re.compile(r"(?:https?://)?(?:www\.)?([a-z0-9._-]+(?:/.*)?)").fullmatch
 _HOST = re.compile(r"(?:[^/?#@]*@)?([^/?#:@]*)(?::\d*)?")
 
 _BYTES = duplicates._splitmix(256, 6)
@@ -67,7 +67,9 @@ class Blocklist:
     def _blocks(self, urls: list[str]) -> np.ndarray:
         result = np.zeros(len(urls), bool)
         rows, keys = _pieces([_bare(url) for url in urls])
-        maybe = (self._filter[keys >> np.uint64(64 - _FILTER_BITS + 3)] >> (keys >> np.uint64(64 - _FILTER_BITS) & _7)) & 1
+        maybe = (
+            self._filter[keys >> np.uint64(64 - _FILTER_BITS + 3)] >> (keys >> np.uint64(64 - _FILTER_BITS) & _7)
+        ) & 1
         rows, keys = rows[maybe != 0], keys[maybe != 0]
         if len(keys):
             places = np.minimum(np.searchsorted(self.hashes, keys), len(self.hashes) - 1)
@@ -91,6 +93,13 @@ def load(paths: Iterable[str]) -> Blocklist:
     new = np.ones(len(hashes), bool)
     np.not_equal(hashes[1:], hashes[:-1], out=new[1:])
     return Blocklist(hashes if new.all() else hashes[new])
+
+
+@functools.lru_cache(1)
+def made(path: str, digest: str) -> Blocklist:
+    """A list from the file of its hashes (little-endian uint64), read once a process. digest: of the list, so that
+    another one in its place is read anew."""
+    return Blocklist(np.frombuffer(storage.read(path), "<u8"))
 
 
 def _files(path: str) -> list[str]:
@@ -134,8 +143,9 @@ def _bare(url: str) -> str:
     """Host and the rest, without scheme, user, port, 'www.'; the host in lower case and ASCII."""
     if match := _PLAIN(url):
         return match[1][:MAX_URL]
-    rest = _SCHEME.sub("", url, count=1) if 0 < url.find("://") < 9 else url
-    return _odd(rest[:MAX_URL].replace("\n", " "))
+    match = _SCHEME.match(url)
+    rest = url[match.end() if match else 0 :][:MAX_URL]
+    return _odd(rest.replace("\n", " "))
 
 
 def _odd(rest: str) -> str:
@@ -145,7 +155,7 @@ def _odd(rest: str) -> str:
     if not host.isascii():
         import can_ada
 
-        host = can_ada.idna_encode(host) or host
+        host = can_ada.idna_encode(host).decode() or host
     return (host + rest[match.end() :]).removeprefix("www.")
 
 

@@ -1,4 +1,4 @@
-"""HTML -> main text and the page's hints, by Resiliparse (Lexbor) behind bounds on what a parser is given.
+"""HTML -> main text and title, by Resiliparse (Lexbor) behind bounds on what a parser is given.
 
 The bounds are cheap and deterministic: markup that only serves to exhaust a parser (depth, attributes of one tag,
 formatting elements left open) is refused before it is parsed, since native code cannot be interrupted.
@@ -46,25 +46,17 @@ class TooComplex(Exception):
 class Content:
     text: str
     title: str = ""
-    language: str = ""  # <html lang>
-    robots: str = ""  # robots meta tags, as they stand
 
 
 def extract(html: str, main_content: bool = True) -> Content:
-    """The page's text, title and hints; `main_content`: without navigation, side boxes, footers. Errors: TooComplex."""
+    """The page's text and title; `main_content`: without navigation, side boxes, footers. Errors: TooComplex."""
     data = html.encode("utf-8", "replace")
     check(data)
     tree = HTMLTree.parse_from_bytes(data, "utf-8")
     text = _text(tree, main_content)
     if main_content and not text.strip():
         text = _text(tree, False)
-    head = tree.head
-    return Content(
-        text,
-        (tree.title or "").strip(),
-        _declared_language(tree),
-        _robots(head) if head else "",
-    )
+    return Content(text, (tree.title or "").strip())
 
 
 def _text(tree: HTMLTree, main_content: bool) -> str:
@@ -79,19 +71,6 @@ def _text(tree: HTMLTree, main_content: bool) -> str:
         noscript=False,
         comments=True,
     )
-
-
-def _declared_language(tree: HTMLTree) -> str:
-    roots = tree.document.get_elements_by_tag_name("html") if tree.document else []
-    return next((root.getattr("lang", "") or "" for root in roots), "")
-
-
-def _robots(head) -> str:
-    found = []
-    for meta in head.get_elements_by_tag_name("meta"):
-        if (meta.getattr("name", "") or "").lower() in ("robots", "googlebot"):
-            found.append((meta.getattr("content", "") or "").strip().lower())
-    return ", ".join(f for f in found if f)
 
 
 def check(data: bytes) -> None:

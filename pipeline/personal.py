@@ -1,8 +1,8 @@
 """Personal data in a clean text: found, replaced by stand-ins and counted.
 
-Looked for is what a form of its own, or check digits, tell apart from other text: e-mail addresses, public IP addresses,
-phone numbers, bank accounts (IBAN) and payment cards. Names and postal addresses are not. Rather too little is masked
-than dates, prices, versions, ISBNs and the numbers of tables.
+Looked for is what a form of its own, or check digits, tell apart from other text: e-mail addresses, public IP
+addresses, phone numbers, bank accounts (IBAN) and payment cards. Names and postal addresses are not. Rather too little
+is masked than dates, prices, versions, ISBNs and the numbers of tables.
 
 RE2 finds candidates in linear time; only these, short as they are, are looked at closely.
 """
@@ -82,15 +82,13 @@ def _is_public(written: str) -> bool:
 
 # --- bank accounts and cards --------------------------------------------------------------------------------------
 
-_IBAN_LENGTHS = {
-    entry[:2]: int(entry[2:])
-    for entry in (
-        "NO15 BE16 DK18 FI18 FO18 GL18 NL18 SD18 MK19 SI19 AT20 BA20 EE20 KZ20 LT20 LU20 MN20 XK20 CH21 HR21 LI21 LV21 "
-        "BG22 BH22 CR22 DE22 GB22 GE22 IE22 ME22 RS22 AE23 GI23 IL23 IQ23 OM23 SO23 TL23 AD24 CZ24 ES24 MD24 PK24 RO24 "
-        "SA24 SE24 SK24 TN24 VG24 LY25 PT25 ST25 IS26 TR26 BI27 DJ27 FR27 GR27 IT27 MC27 MR27 SM27 AL28 AZ28 BY28 CY28 "
-        "DO28 GT28 HU28 LB28 NI28 PL28 SV28 BR29 EG29 PS29 QA29 UA29 JO30 KW30 MU30 YE30 MT31 SC31 LC32 RU33"
-    ).split()
-}
+_IBANS = (
+    "NO15 BE16 DK18 FI18 FO18 GL18 NL18 SD18 MK19 SI19 AT20 BA20 EE20 KZ20 LT20 LU20 MN20 XK20 CH21 HR21 LI21 LV21 "
+    "BG22 BH22 CR22 DE22 GB22 GE22 IE22 ME22 RS22 AE23 GI23 IL23 IQ23 OM23 SO23 TL23 AD24 CZ24 ES24 MD24 PK24 RO24 "
+    "SA24 SE24 SK24 TN24 VG24 LY25 PT25 ST25 IS26 TR26 BI27 DJ27 FR27 GR27 IT27 MC27 MR27 SM27 AL28 AZ28 BY28 CY28 "
+    "DO28 GT28 HU28 LB28 NI28 PL28 SV28 BR29 EG29 PS29 QA29 UA29 JO30 KW30 MU30 YE30 MT31 SC31 LC32 RU33"
+)
+_IBAN_LENGTHS = {entry[:2]: int(entry[2:]) for entry in _IBANS.split()}
 """Characters of an account number by country (ISO 13616)."""
 
 
@@ -113,8 +111,9 @@ def _checks_97(account: str) -> bool:
 
 
 _CARD = re.compile(r"\d{15,19}|\d{4}([ -])\d{4}\1\d{4}(?:\1\d{1,4}){0,2}|\d{4}([ -])\d{6}\2\d{4,5}")
-_ISSUER = re.compile(r"4|5[1-5]|2(?:22[1-9]|2[3-9]|[3-6]|7[01]|720)|3[47]|3(?:0[0-5]|[689])|35(?:2[89]|[3-8])|6011|64[4-9]"
-                     r"|65|62")  # fmt: skip
+_ISSUER = re.compile(
+    r"4|5[1-5]|2(?:22[1-9]|2[3-9]|[3-6]|7[01]|720)|3[47]|3(?:0[0-5]|[689])|35(?:2[89]|[3-8])|6011|64[4-9]|65|62"
+)
 _CARD_LENGTHS = {"2": (16,), "3": (14, 15, 16), "4": (16, 19), "5": (16,), "6": (16, 17, 18, 19)}
 
 

@@ -197,7 +197,9 @@ def _charsets(corpus: Corpus, found: Findings) -> str:
     wishes = sorted(found.wishes.items(), key=lambda kv: (-kv[1], kv[0]))
     wished = ", ".join(f"{n:,} {text(word)}" for word, n in wishes) or "none"
     cut = corpus.documents["truncated"]
-    shown += f"<p>Wishes in robots tags and headers, noted and not acted on: {wished}. "
+    respected = corpus.settings.get("select", {}).get("respect", [])
+    shown += f"<p>What pages ask for in tags and headers: {wished}; respected: {', '.join(respected) or 'none'}. "
+    shown += f"Personal data masked: {books.masked(corpus.documents)}. Pages that tell their date: {found.dated:,}. "
     return shown + f"Cut short by the crawler or by max_page_bytes: {cut:,} documents.{_seen_in(corpus, found)}</p>"
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 
 from corpus import document, settings, shards, storage
 from corpus.terminal import StepError, UserError, amount, size
-from pipeline import books, extract, items, language, select, tokenize
+from pipeline import blocklist, books, extract, items, language, select, tokenize
 from pipeline.flow import Runner
 from pipeline.selection import Thresholds
 
@@ -164,7 +164,9 @@ def run_select(
     plan, made = documents_of(folder)
     order = settings.fingerprint([i.part for i in plan])
     clusters = select.cluster_fingerprint(made, order, own.near_duplicates)
-    mark = select.fingerprint(clusters, own, thresholds)
+    listed = blocklist.load(own.url_blocklist) if own.url_blocklist else None
+    blocked = listed.digest if listed else ""
+    mark = select.fingerprint(clusters, own, thresholds, blocked)
     there = books.read(folder, "selection")
     if there is not None and there.get("fingerprint") == mark and _all_there(folder, plan):
         options.said += [*books.summary_of_select(there), "nothing to do: the selection was made with these settings"]
@@ -178,7 +180,10 @@ def run_select(
         select.ranges_for(made["documents"], own.memory),
         tuple(sorted(made["languages"])),
         mark,
+        blocked,
     )
+    if listed:
+        storage.write(storage.join(folder, "selection", "work", select.BLOCKLIST), listed.hashes.tobytes())
     runs = select.plan_runs([i.part for i in plan], made["counts"], run_documents)
     tasks = storage.join(folder, "selection", "work", "runs.json")
     storage.write(tasks, json.dumps([asdict(r) for r in runs]))

@@ -55,7 +55,7 @@ def test_language(page, headers, want):
 def test_robots(page, headers, want):
     found = hints(page, headers, URL)
     if want is None:
-        assert not (found.noindex or found.noai or found.noimageai)
+        assert (found.noindex, found.noai, found.noimageai) == (False, False, False)
     else:
         assert (found.robots, found.noindex, found.noai, found.noimageai) == want
 
