@@ -15,6 +15,7 @@ setup(
         "brotli>=1.1",
         "can_ada>=3.0",
         "chardet>=7.7",
+        "chardetng-py>=0.3.5",
         "fasttext-community>=0.11.9",
         "ftfy>=6.3.1",
         "google-re2>=1.1",
@@ -24,6 +25,7 @@ setup(
         "resiliparse>=2.0.1",
         "sentencepiece>=0.2.3",
         "xxhash>=3.5",
+        "zlib-ng>=1.0",
         "zstandard>=0.23",
     ],
     extras_require={
@@ -31,7 +33,7 @@ setup(
         "gcp": ["apache-beam[gcp]>=2.77,<3"],
         "s3": ["apache-beam[aws]>=2.77,<3"],
         "export": ["onnx>=1.18", "onnxruntime>=1.22", "onnxscript>=0.5", "transformers>=5.0"],
-        "dev": ["build", "fastwarc>=2.0.1", "hypothesis>=6.130", "mypy>=1.15", "pytest>=8.3", "ruff>=0.11"],
+        "dev": ["build", "fastwarc>=2.0.1", "hypothesis>=6.130", "mypy>=1.15", "pytest>=8.3", "ruff>=0.11", "uv>=0.5"],
     },
     entry_points={"console_scripts": ["crawlmill=pipeline.__main__:main"]},
 )

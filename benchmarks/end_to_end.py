@@ -66,7 +66,7 @@ def work(step: str, books: dict, out: Path) -> tuple[float, str]:
 def run(command: list[str]) -> tuple[float, float, float]:
     """(wall seconds, peak bytes of the process, largest peak of a child)."""
     begun = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", *command, "--quiet"], cwd=ROOT)
+    process = subprocess.Popen([sys.executable, "-m", *command, "--quiet"], cwd=ROOT, stdout=subprocess.DEVNULL)
     peaks: dict[int, int] = {}
     stop = threading.Event()
     watch = threading.Thread(target=_watch, args=(process.pid, peaks, stop))

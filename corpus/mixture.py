@@ -4,6 +4,7 @@ Sampling a language with probability ~ (its share) ** alpha is from XLM (arXiv:1
 (arXiv:1911.02116); the cap on repetition is UniMax's argument (arXiv:2304.09151).
 """
 
+import math
 from collections.abc import Mapping
 
 
@@ -30,17 +31,27 @@ def copies(amounts: Mapping[str, float], alpha: float, cap: float) -> dict[str, 
 
 def parse_weights(text: str, amounts: Mapping[str, float]) -> dict[str, float]:
     """Joint training weights from a setting: '' -> {}; 'alpha=0.3' -> shares; 'eng_Latn=1,fin_Latn=3' -> those,
-    normalized to 1. A language without text is the caller's mistake (ValueError)."""
+    normalized to 1. A language without text, or named twice, is the caller's mistake (ValueError)."""
     if not text:
         return {}
     if text.startswith("alpha="):
-        return shares(amounts, float(text[6:]))
-    pairs = dict(part.split("=", 1) for part in text.split(","))
+        return shares(amounts, _finite(text[6:]))
+    listed = [part.split("=", 1) for part in text.split(",")]
+    pairs = dict(listed)
+    if len(pairs) < len(listed):
+        raise ValueError("a language is named twice")
     absent = sorted(set(pairs) - set(amounts))
     if absent:
         raise ValueError(f"no text in {', '.join(absent)}; there are {', '.join(sorted(amounts))}")
-    weights = {k: float(v) for k, v in pairs.items()}
+    weights = {k: _finite(v) for k, v in pairs.items()}
     if min(weights.values()) < 0 or sum(weights.values()) <= 0:
         raise ValueError("weights must be positive")
     norm = sum(weights.values())
     return {k: v / norm for k, v in sorted(weights.items()) if v > 0}
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no number to weigh with")
+    return value

@@ -7,6 +7,7 @@ import argparse
 import dataclasses
 import difflib
 import json
+import math
 import os
 import re
 import tomllib
@@ -174,11 +175,12 @@ def _convert(value: Any, kind: type) -> Any:
 
 def _number(value: Any, kind: type) -> Any:
     if isinstance(value, str):
-        match = re.fullmatch(r"\s*([-+]?[0-9][0-9_]*\.?[0-9]*(?:e-?\d+)?)\s*([a-z]*)b?\s*", value.lower())
-        if not match or match[2] not in _UNITS:
+        match = re.fullmatch(r"\s*([-+]?[0-9][0-9_]*\.?[0-9]*(?:e[-+]?\d+)?)\s*([a-z]*)\s*", value.lower())
+        unit = match[2] if match and match[2] in _UNITS else match[2].removesuffix("b") if match else "?"
+        if not match or unit not in _UNITS:
             raise ValueError("a number (64MiB, 20k and 1.5M are understood)")
-        value = float(match[1].replace("_", "")) * _UNITS[match[2]]
-    if isinstance(value, bool) or not isinstance(value, int | float):
+        value = float(match[1].replace("_", "")) * _UNITS[unit]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError("a number")
     if kind is int and value != int(value):
         raise ValueError("a whole number")
@@ -236,9 +238,15 @@ def to_toml(tables: Mapping[str, Any]) -> str:
     for name, table in tables.items():
         lines.append(f"[{name}]")
         values = table if isinstance(table, Mapping) else dataclasses.asdict(table)
-        lines += [f"{key} = {json.dumps(list(v) if isinstance(v, tuple) else v)}" for key, v in values.items()]
+        lines += [f"{key} = {_toml(v)}" for key, v in values.items()]
         lines.append("")
     return "\n".join(lines)
+
+
+def _toml(value: Any) -> str:
+    """TOML writes what JSON writes, but knows no surrogates and wants DEL escaped."""
+    text = json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+    return text.replace("\x7f", "\\u007f")
 
 
 def substance(settings: Any) -> dict[str, Any]:

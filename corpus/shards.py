@@ -118,9 +118,11 @@ def open_shard(path: str) -> Shard:
         table = pa.ipc.open_file(pa.memory_map(path))
         if table.num_record_batches != 1:
             raise ShardError(f"{path}: {table.num_record_batches} record batches instead of one; tokenize again")
+        if table.schema not in (schema(np.dtype(np.uint16)), schema(np.dtype(np.uint32))):
+            raise ShardError(f"{path}: not the columns of a token shard; tokenize again")
         record = table.get_batch(0)
         record.validate(full=True)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ShardError(f"{path}: {str(error).splitlines()[0]}; tokenize again") from None
     tokens, offsets = flat(record.column("tokens"))
     return Shard(tokens, offsets, record.column("part").to_numpy(), record.column("row").to_numpy())
@@ -146,7 +148,7 @@ def read_manifest(folder: str) -> Manifest:
     """The manifest of a tokens folder. Errors: ShardError."""
     path = storage.join(folder, MANIFEST)
     try:
-        values = json.loads(storage.read(path))
+        values = dict(json.loads(storage.read(path)))
         if values.pop("format") != FORMAT:
             raise ShardError(f"{path}: of another format version; tokenize again")
         shards = tuple(ShardInfo(**s) for s in values.pop("shards"))

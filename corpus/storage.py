@@ -4,16 +4,20 @@ A file appears under its name only when it is whole: locally it is written under
 renamed; object stores show an object when its upload is complete. Reads are retried with growing pauses.
 """
 
+import base64
 import contextlib
 import errno
 import fnmatch
 import functools
+import http.client
 import io
 import os
 import random
+import re
 import shutil
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -55,8 +59,8 @@ def redact(path: str) -> str:
     scheme, mark, rest = path.partition("://")
     if not mark:
         return path
-    host, slash, tail = rest.partition("/")
-    return scheme + mark + host.rpartition("@")[2] + slash + tail.partition("?")[0]
+    host, slash, tail = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
+    return scheme + mark + host.rpartition("@")[2] + slash + tail
 
 
 @functools.lru_cache(maxsize=16)
@@ -86,6 +90,10 @@ def retry(call: Callable, attempts: int = 6, first_pause: float = 0.5):
             if error.code not in RETRIED or attempt == attempts - 1:
                 raise OSError(errno.EIO, f"HTTP {error.code} {error.reason}", redact(error.url)) from None
             pause = _retry_after(error)
+        except http.client.HTTPException as error:  # its words may hold the address with its secrets
+            if attempt == attempts - 1 or isinstance(error, http.client.InvalidURL):
+                raise OSError(errno.EIO, f"HTTP failed ({type(error).__name__})") from None
+            pause = 0.0
         except (OSError, TimeoutError):
             if attempt == attempts - 1:
                 raise
@@ -101,11 +109,32 @@ def _retry_after(error: urllib.error.HTTPError) -> float:
         return 0.0
 
 
+def _request(url: str, method: str = "GET", **fields: str) -> urllib.request.Request:
+    """A request; user and password of the address go where they belong."""
+    scheme, _, rest = url.partition("://")
+    host, slash, tail = rest.partition("/")
+    user, at, host = host.rpartition("@")
+    if at:
+        words = urllib.parse.unquote(user).encode()
+        fields["Authorization"] = "Basic " + base64.b64encode(words).decode()
+    headers = {"User-Agent": f"crawlmill/{VERSION}", **fields}
+    return urllib.request.Request(f"{scheme}://{host}{slash}{tail}", headers=headers, method=method)
+
+
+def _pass_over(response, count: int) -> int:
+    """Read `count` bytes and throw them away."""
+    left = count
+    while left and (piece := response.read(min(left, 1 << 20))):
+        left -= len(piece)
+    return count - left
+
+
 class _HttpFile(io.RawIOBase):
     """A seekable file over HTTP ranges; a broken connection is resumed where it broke."""
 
     def __init__(self, url: str):
         self.url, self.position, self.response = url, 0, None
+        self.left = -1  # bytes that the response still owes; -1: not known
 
     def readable(self):
         return True
@@ -117,8 +146,13 @@ class _HttpFile(io.RawIOBase):
         return self.position
 
     def seek(self, offset, whence=0):
-        if whence != 0:
-            raise io.UnsupportedOperation("only seeks from the start")
+        if whence == os.SEEK_END:
+            size = stat(self.url).size
+            if size < 0:
+                raise OSError(errno.EIO, "the server does not tell the size", redact(self.url))
+            offset += size
+        elif whence == os.SEEK_CUR:
+            offset += self.position
         if offset != self.position:
             self._close()
         self.position = offset
@@ -130,23 +164,21 @@ class _HttpFile(io.RawIOBase):
             self.response = None
 
     def _open(self):
-        request = urllib.request.Request(
-            self.url,
-            headers={
-                "User-Agent": f"crawlmill/{VERSION}",
-                "Range": f"bytes={self.position}-",
-            },
-        )
         try:
-            self.response = urllib.request.urlopen(request, timeout=60)
+            response = urllib.request.urlopen(_request(self.url, Range=f"bytes={self.position}-"), timeout=60)
         except urllib.error.HTTPError as error:
-            if error.code == 416:  # nothing behind this position
-                self.response = io.BytesIO()
-                return
-            raise
-        if self.position and self.response.status != 206:
-            raise OSError(errno.EIO, "the server ignores ranges", redact(self.url))
-        self.left = int(self.response.headers.get("Content-Length") or -1)
+            if error.code != 416:
+                raise
+            self.response, self.left = io.BytesIO(), 0  # nothing behind this position
+            return
+        start = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+        if response.status == 206 and start and int(start[1]) != self.position:
+            response.close()
+            raise OSError(errno.EIO, "the server sent another range than it was asked for", redact(self.url))
+        self.left = int(response.headers.get("Content-Length") or -1)
+        if response.status != 206:  # ranges are ignored: pass over what was read before
+            self.left = max(-1, self.left - _pass_over(response, self.position))
+        self.response = response
 
     def readinto(self, buffer):
         def once():
@@ -154,16 +186,16 @@ class _HttpFile(io.RawIOBase):
                 self._open()
             try:
                 count = self.response.readinto(buffer)
-                if count == 0 and getattr(self, "left", -1) > 0:
+                if count == 0 and self.left > 0:
                     raise OSError(errno.EIO, "connection closed early", redact(self.url))
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 self._close()
                 raise
             return count
 
         count = retry(once)
         self.position += count
-        if getattr(self, "left", -1) > 0:
+        if self.left > 0:
             self.left -= count
         return count
 
@@ -198,8 +230,7 @@ def stat(path: str) -> Stat:
     import xxhash
 
     if is_http(path):
-        request = urllib.request.Request(path, method="HEAD", headers={"User-Agent": f"crawlmill/{VERSION}"})
-        with retry(lambda: urllib.request.urlopen(request, timeout=60)) as answer:
+        with retry(lambda: urllib.request.urlopen(_request(path, "HEAD"), timeout=60)) as answer:
             headers = answer.headers
             return Stat(
                 int(headers.get("Content-Length") or -1), headers.get("ETag") or headers.get("Last-Modified") or ""

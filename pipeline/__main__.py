@@ -145,8 +145,8 @@ def _workers(names: argparse.Namespace) -> int:
     return names.workers or items.default_workers()
 
 
-def _start(names: argparse.Namespace, rest: list[str]):
-    """(runner, options) of a step; Ctrl-C and SIGTERM end it at once from here on."""
+def _start(names: argparse.Namespace, rest: list[str], *paths: str):
+    """(runner, options) of a step that reads `paths`; Ctrl-C and SIGTERM end it at once from here on."""
     from pipeline import items
     from pipeline.flow import Runner
     from pipeline.steps import Options
@@ -157,7 +157,9 @@ def _start(names: argparse.Namespace, rest: list[str]):
     options = Options(
         names.output.rstrip("/") or "/", names.limit, getattr(names, "slice", None), getattr(names, "redo", False)
     )
-    return Runner(rest, _workers(names), names.quiet), options
+    runner = Runner(rest, _workers(names), names.quiet)
+    runner.check_paths([options.output, *paths])
+    return runner, options
 
 
 def _finish(options, names: argparse.Namespace, seconds: float, following: str) -> int:
@@ -181,7 +183,7 @@ def _extract(names: argparse.Namespace, rest: list[str]) -> int:
     from pipeline import steps
 
     watch = terminal.Progress("", 1, quiet=True)
-    runner, options = _start(names, rest)
+    runner, options = _start(names, rest, *paths, own.language_model)
     steps.run_extract(paths, own, runner, options)
     return _finish(options, names, watch.finish(), f"python -m pipeline select {names.output}")
 
@@ -230,7 +232,7 @@ def _tokenize(names: argparse.Namespace, rest: list[str]) -> int:
         print(f"{made['characters']:,} characters of {made['documents']:,} documents before selection")
         return terminal.DONE
     watch = terminal.Progress("", 1, quiet=True)
-    runner, options = _start(names, rest)
+    runner, options = _start(names, rest, own.vocabulary)
     steps.run_tokenize(own, runner, options)
     report.write(options.output)
     return _finish(options, names, watch.finish(), f"python -m trainer pretrain {names.output}/tokens --output model")
@@ -244,7 +246,7 @@ def _run(names: argparse.Namespace, rest: list[str]) -> int:
     from pipeline import report, steps
 
     watch = terminal.Progress("", 1, quiet=True)
-    runner, options = _start(names, rest)
+    runner, options = _start(names, rest, *paths, own.language_model, cut.vocabulary)
     steps.run_extract(paths, own, runner, options)
     steps.run_select(choice, thresholds, cut.run_documents, runner, options)
     following = f"python -m tokenizer train {names.output}"

@@ -7,6 +7,8 @@ Labels are those of the WHATWG Encoding Standard; a page's label is never given 
 import re
 from typing import NamedTuple
 
+from chardetng_py import EncodingDetector
+
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16le"), (b"\xfe\xff", "utf-16be"))
 
 _ENCODINGS = {  # WHATWG name: (Python codec, labels)
@@ -60,7 +62,14 @@ _LABELS = {label: name for name, (_, labels) in _ENCODINGS.items() for label in 
 _META = re.compile(rb"""<meta[^>]{0,512}?charset\s*=\s*["']?\s*([A-Za-z0-9_.:-]{2,40})""", re.IGNORECASE)
 _HTTP = re.compile(r"charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]{2,40})", re.IGNORECASE)
 _C1 = re.compile("[\x80-\x9f]")
+_SURE = {"windows-1251", "windows-1253", "windows-1254", "windows-1255", "windows-1256", "windows-874", "ibm866"}
+_SURE |= {"iso-8859-2", "iso-8859-5", "iso-8859-6", "iso-8859-7", "koi8-r", "koi8-u"}
+_SURE |= {"shift_jis", "euc-jp", "euc-kr", "gbk", "gb18030", "big5"}
+"""What the fast detector is not wrong about, by 2,200 snippets in 33 encodings."""
+_MAC = re.compile(rb"[\x80-\x83\x86-\x90\x95\x98\x9a-\x9f]|[\xe0-\xff]\xdf")
 _HIGH = re.compile(rb"[\x80-\xff\x1b]")
+_FEW = 64
+"""Bytes beyond ASCII with which no detector tells two East Asian encodings apart."""
 _PLAIN = frozenset(b"\n\r\t <>/=.,0123456789")
 _SAMPLE = 16 << 10
 _DECLARED = re.compile(rb"(charset|coding)([\s\"']*[:=][\s\"']*)([^\s\"'>;]+)", re.IGNORECASE)
@@ -154,8 +163,10 @@ def _strict(data: bytes, name: str) -> str | None:
 def _legacy(data: bytes, labels: list[str]) -> Decoded | None:
     """Bytes that are no UTF: what the detector says, as long as they decode; a label where it is silent."""
     guess = _guess(data)
+    few = len(_HIGH.findall(data[:_SAMPLE])) < _FEW
     for name in labels:  # text in one byte a character hardly ever reads as these
-        if name in _DOUBLE_BYTE and guess not in _EAST_ASIAN and (text := _strict(data, name)) is not None:
+        believed = name in _DOUBLE_BYTE and (few or guess not in _EAST_ASIAN)
+        if believed and (text := _strict(data, name)) is not None:
             return Decoded(text, name, "label")
     if guess and (text := _strict(data, guess)) is not None:
         return Decoded(text, guess, "label" if guess in labels else "detector")
@@ -171,18 +182,34 @@ def _legacy(data: bytes, labels: list[str]) -> Decoded | None:
 
 
 def _guess(data: bytes) -> str:
-    """The detector's answer as a WHATWG name, from 16 kB around the first byte that is not ASCII."""
-    import chardet
-
+    """The detectors' answer as a WHATWG name, from 16 kB around the first byte that is not ASCII: the fast one's where
+    it is hardly ever wrong, else the slow one's."""
     first = _HIGH.search(data)
     start = max(0, first.start() - 512) if first else 0
-    sample = _DECLARED.sub(_only_known, data[start : start + _SAMPLE])
+    sample = data[start : start + _SAMPLE]
+    fast = EncodingDetector()
+    fast.feed(sample, last=True)
+    found = fast.guess(tld=None, allow_utf8=False).lower()
+    name = name_of(_DETECTOR_NAMES.get(found, found))
+    if name == "koi8-u" and _strict(sample, "koi8-r") == _strict(sample, name):
+        name = "koi8-r"
+    return name if name in _SURE and not _could_be_mac(sample, name) else _slow_guess(sample)
+
+
+def _could_be_mac(sample: bytes, name: str) -> bool:
+    """Mac Cyrillic has capitals where windows-1251 has hardly anything, and its small ya as the capital one."""
+    return name == "windows-1251" and bool(_MAC.search(sample))
+
+
+def _slow_guess(sample: bytes) -> str:
+    import chardet
+
+    sample = _DECLARED.sub(_blank, sample)
     found = (chardet.detect(sample)["encoding"] or "").lower().replace("_", "-")
     name = name_of(_DETECTOR_NAMES.get(found, found))
     return "" if name.startswith("utf-") else name
 
 
-def _only_known(declared: re.Match[bytes]) -> bytes:
-    """A declaration as it stands, or blanked: the detector asks Python's codec registry for labels it does not know."""
-    known = name_of(declared[3].decode("latin-1"))
-    return declared[0] if known else b" " * len(declared[1]) + declared[2] + declared[3]
+def _blank(declared: re.Match[bytes]) -> bytes:
+    """A declaration blanked: this detector believes it, and asks Python's codec registry what it means."""
+    return b" " * len(declared[1]) + declared[2] + declared[3]

@@ -16,23 +16,15 @@ MAX_OPEN_FORMATTING = 64
 MAX_ATTRIBUTES = 512
 MAX_TAGS = 400_000
 
+LONG_TAG = 4096
 _LONG_TAG = re.compile(rb"<[a-zA-Z][^<>]{4096,}")
 _QUOTED = re.compile(rb"\"[^\"]*\"|'[^']*'")
 _TAG = re.compile(rb"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
 _VOID = frozenset(b"area base br col embed hr img input link meta param source track wbr path rect circle use".split())
 _IMPLIED_END = frozenset(b"p li dt dd td th tr option thead tbody tfoot".split())
-# Names (their first three bytes) that cannot nest by themselves: void, or ended by the next one of their kind.
-_NEUTRAL = np.array(
-    [
-        int.from_bytes(n, "big")
-        for n in (
-            *b"br> br/ img inp met lin hr> hr/ li> td> tr> th> dt> dd> opt sou wbr".split(),
-            *(b"br ", b"hr ", b"li ", b"td ", b"tr ", b"th ", b"dt ", b"dd "),
-        )
-    ]
-)
-_NEUTRAL_SHORT = np.array([int.from_bytes(n, "big") for n in (b"p>", b"p ")])
 _FORMATTING = frozenset(b"a b big code em font i nobr s small strike strong tt u".split())
+_NEUTRAL = b"br img input meta link hr li td tr th dt dd option source wbr p".split()
+"""Names that cannot nest by themselves: void, or ended by the next one of their kind."""
 _RAW = re.compile(
     rb"<(script|style|textarea|title|xmp)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.DOTALL | re.IGNORECASE
 )
@@ -75,34 +67,77 @@ def _text(tree: HTMLTree, main_content: bool) -> str:
 
 def check(data: bytes) -> None:
     """Refuse what would exhaust the parser. data: the page in UTF-8. Errors: TooComplex."""
-    if _LONG_TAG.search(data):
-        _check_attributes(_RAW.sub(b"", data))
-    depth, tags = _depth_at_most(data)
-    if tags > MAX_TAGS:
-        raise TooComplex(f"{tags} tags")
-    if depth > MAX_OPEN_FORMATTING:
+    at, raw = _tags(data)
+    _check_attributes(data, at)
+    escaped = (raw[at + 1] == 0x7C) & (raw[at + 2] == 0x2F)  # <\\/a> in a script
+    closes, opens = (raw[at + 1] == 0x2F) | escaped, _is_letter(raw[at + 1])
+    kinds = _KINDS[_codes(raw, at + closes + escaped)]
+    if int(opens.sum()) > MAX_TAGS:
+        raise TooComplex(f"{int(opens.sum())} tags")
+    depth = _highest(opens & (kinds != _NEITHER), closes & (kinds != _NEITHER))
+    formatting = _highest(opens & (kinds == _FORMATS), closes & (kinds == _FORMATS))
+    if depth > MAX_DEPTH // _BETWEEN or formatting > MAX_OPEN_FORMATTING:
         _check_structure(_RAW.sub(b"", data))
 
 
-def _check_attributes(data: bytes) -> None:
-    for match in _LONG_TAG.finditer(data):
-        count = len(_QUOTED.sub(b" ", match[0]).split())
-        if count > MAX_ATTRIBUTES:
+def _tags(data: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """(places of '<', the bytes with ASCII letters in lower case and '<' '>' '/' as they are)."""
+    raw = np.frombuffer(data + b"    ", np.uint8) | 0x20
+    return np.flatnonzero(raw[:-4] == 0x3C), raw
+
+
+def _is_letter(codes: np.ndarray) -> np.ndarray:
+    return (codes >= 0x61) & (codes <= 0x7A)
+
+
+def _codes(raw: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """21 bits of the three bytes that follow each place."""
+    first, second, third = ((raw[at + k] & 127).astype(np.int32) for k in (1, 2, 3))
+    return first << 14 | second << 7 | third
+
+
+def _highest(opens: np.ndarray, closes: np.ndarray) -> int:
+    """An upper bound of how many are open at once, cheap to have: opened minus closed, from its lowest point."""
+    level = np.cumsum(opens.astype(np.int32) - closes)
+    return int(level.max() - min(0, int(level.min()))) if len(level) else 0
+
+
+def _kinds() -> np.ndarray:
+    """_codes -> whether an element of this name formats, cannot nest, or neither is known."""
+    kinds = np.zeros(1 << 21, np.uint8)
+    ends = [c | 0x20 for c in b"> /\t\n\r\f"]
+    for names, kind in ((_NEUTRAL, _NEITHER), (sorted(_FORMATTING), _FORMATS)):
+        for name in names:
+            for end in ends:
+                for last in range(128):
+                    head = np.array([0, *[*name, end, last][:3], 0], np.uint8)
+                    kinds[_codes(head, np.array([0]))] = kind
+    return kinds
+
+
+_FORMATS, _NEITHER = 1, 2
+_BETWEEN = 4
+"""Elements that the gate does not count, between two that it does, at most (ul li p: two), and one to spare."""
+_KINDS = _kinds()
+
+
+def _check_attributes(data: bytes, at: np.ndarray) -> None:
+    """Tags that go on for long: those that hold too many attributes are refused. Only where a '<' is far from the next
+    one, and no '>' follows soon, is there anything to look at."""
+    ends = np.append(at[1:], len(data))
+    far = np.flatnonzero(ends - at > LONG_TAG)
+    for start, stop in zip(at[far].tolist(), ends[far].tolist(), strict=True):
+        if data.find(b">", start, start + LONG_TAG) < 0 and _attributes(data[start:stop]) > MAX_ATTRIBUTES:
+            break  # a tag, or a script that looks like one
+    else:
+        return
+    for match in _LONG_TAG.finditer(_RAW.sub(b"", data)):
+        if (count := _attributes(match[0])) > MAX_ATTRIBUTES:
             raise TooComplex(f"a tag with {count} attributes")
 
 
-def _depth_at_most(data: bytes) -> tuple[int, int]:
-    """(an upper bound of the depth that is cheap to have, the number of tags): opened minus closed tags."""
-    raw = np.frombuffer(data + b"    ", np.uint8) | 0x20  # ASCII letters in lower case, '<' '>' '/' as they are
-    at = np.flatnonzero(raw[:-4] == 0x3C)
-    closes = raw[at + 1] == 0x2F
-    at += closes
-    first = raw[at + 1]
-    opens = ~closes & (first >= 0x61) & (first <= 0x7A)
-    name = (first.astype(np.int32) << 16) | (raw[at + 2].astype(np.int32) << 8) | raw[at + 3]
-    counts = ~(np.isin(name, _NEUTRAL) | np.isin(name >> 8, _NEUTRAL_SHORT))
-    level = np.cumsum((opens & counts).astype(np.int32) - (closes & counts))
-    return (int(level.max() - min(0, int(level.min()))) if len(level) else 0), int(opens.sum())
+def _attributes(tag: bytes) -> int:
+    return len(_QUOTED.sub(b" ", tag).split())
 
 
 def _check_structure(data: bytes) -> None:

@@ -12,14 +12,17 @@ import numpy as np
 import xxhash
 
 from corpus.document import MINHASHES
+from pipeline import signals, words
 
 BANDS, ROWS = 14, 8
 SHINGLE = 5
 """Words in a shingle; in scripts written without spaces a word is a character."""
 
-_BLOCK = 2048
+WITHIN = 1 << 20
+"""Characters of a text that its signature is made of; longer texts are alike if they begin alike for so long."""
+_BLOCK = 512
 _TRACKING = re.compile(r"^(?:utm_\w+|gclid|fbclid|msclkid|dclid|yclid|mc_cid|mc_eid|igshid|ref_src|_ga|spm)$", re.I)
-_DEFAULT_PORT = re.compile(r"^(http://[^/?#]*):80(?=[/?#]|$)|^(https://[^/?#]*):443(?=[/?#]|$)")
+_PORT = re.compile(r":\d*$")
 
 
 def _splitmix(count: int, seed: int) -> np.ndarray:
@@ -41,11 +44,16 @@ def text_hash(text: str) -> int:
     return xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))
 
 
-def shingles(words: list[str]) -> np.ndarray:
-    """Distinct uint64 hashes of all runs of SHINGLE words (of all words at once if there are fewer)."""
-    if not words:
-        return np.empty(0, np.uint64)
-    hashes = np.array([xxhash.xxh3_64_intdigest(w.encode("utf-8", "surrogatepass")) for w in words], np.uint64)
+def word_hashes(text: str) -> np.ndarray:
+    """(words,) uint64: a hash of each word in lower case, of the text's first WITHIN characters."""
+    points = words.codes(text[:WITHIN].lower())
+    return signals.word_hashes(points, *words.spans(points))
+
+
+def shingles(hashes: np.ndarray) -> np.ndarray:
+    """(words,) uint64 -> distinct hashes of all runs of SHINGLE words (of all words at once if there are fewer)."""
+    if not len(hashes):
+        return hashes
     width = min(SHINGLE, len(hashes))
     with np.errstate(over="ignore"):
         total = np.zeros(len(hashes) - width + 1, np.uint64)
@@ -55,11 +63,11 @@ def shingles(words: list[str]) -> np.ndarray:
     return np.unique(total)
 
 
-def signature(words: list[str]) -> bytes:
-    """MinHash of the words' shingles: MINHASHES little-endian uint32, each the minimum of the upper half of
-    (factor * shingle + offset) mod 2^64 over the shingles. No words: all 0xffffffff."""
+def signature(hashes: np.ndarray) -> bytes:
+    """MinHash of the shingles of words, given their hashes, (words,) uint64: MINHASHES little-endian uint32, each the
+    minimum of the upper half of (factor * shingle + offset) mod 2^64 over the shingles. No words: all 0xffffffff."""
     least = np.full(MINHASHES, 0xFFFFFFFF, np.uint32)
-    values = shingles([w.lower() for w in words])
+    values = shingles(hashes)
     with np.errstate(over="ignore"):
         for start in range(0, len(values), _BLOCK):
             block = values[start : start + _BLOCK]
@@ -80,7 +88,7 @@ def normalize_url(url: str) -> str:
 
     try:
         parts = can_ada.parse(url.strip())
-    except ValueError:
+    except (ValueError, TypeError):  # no URL; halves of surrogate pairs
         return url.strip()
     query = [p for p in parts.search.lstrip("?").split("&") if p and not _TRACKING.match(p.partition("=")[0])]
     path = parts.pathname.rstrip("/")
@@ -97,7 +105,7 @@ def url_hash(url: str) -> int:
 
 def site_hash(url: str) -> int:
     """XXH3-64 of the host without 'www.'."""
-    host = normalize_url(url).partition("/")[0].partition("?")[0].partition(":")[0].removeprefix("www.")
+    host = _PORT.sub("", normalize_url(url).partition("/")[0].partition("?")[0]).removeprefix("www.")
     return xxhash.xxh3_64_intdigest(host.encode("utf-8", "surrogatepass"))
 
 

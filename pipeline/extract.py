@@ -13,16 +13,19 @@ import xxhash
 
 from corpus import document, settings, storage
 from corpus.document import DOCUMENT, Reason, Signals
-from pipeline import charset, content, duplicates, hints, http, language, personal, signals, tables, text, warc, words
+from pipeline import charset, cluster, content, duplicates, hints, http, language, personal, signals, tables, text, warc
 from pipeline.items import Item, no_tick
 
 FLUSH_DOCUMENTS, FLUSH_CHARACTERS = 4096, 1 << 25
 """A row group is written when it has so many documents or so much text, which bounds the memory of an item."""
-_LIBRARIES = ("resiliparse", "ftfy", "chardet", "fasttext-community", "numpy", "pyarrow", "regex", "google-re2")
+_LIBRARIES = (
+    *("resiliparse", "ftfy", "chardet", "chardetng-py", "fasttext-community", "google-re2"),
+    *("numpy", "pyarrow", "regex"),
+)
 _SOURCES = (
     *("../corpus/document.py", "charset.py", "content.py", "duplicates.py", "extract.py", "fasttext_file.py"),
-    *("hints.py", "http.py", "language.py", "languages.tsv", "mojibake.py", "personal.py", "signals.py", "tables.py"),
-    *("text.py", "warc.py", "words.py"),
+    *("hints.py", "http.py", "language.py", "languages.tsv", "mojibake.py", "personal.py", "sections.py", "signals.py"),
+    *("tables.py", "text.py", "warc.py", "words.py"),
 )
 _DAMAGES = 100
 _EXAMPLES = 3
@@ -75,16 +78,19 @@ def run(
     model: str = "",
     tick=no_tick,
     skip: frozenset[int] = frozenset(),
+    planned: dict | None = None,
 ) -> dict:
     """Make the part of `item` in `folder`, unless it is there; returns its receipt. `model`: digest of the language
-    model. `skip`: numbers of records that are booked as crashed. Errors of the disk are raised, those of the input
-    go into the receipt."""
+    model. `skip`: numbers of records that are booked as crashed. `planned`: the configuration where the run was
+    started; another one here is refused. Errors of the disk are raised, those of the input go into the receipt."""
     path = storage.join(folder, item.part)
     mark = settings.fingerprint(fingerprint(item, extract, model), limit)
     if (receipt := read_receipt(path, mark)) is not None:
         return {**receipt, "skipped": 1}
     part = _Part(item)
     identifier = language.load(extract.language_model)
+    if planned is not None:
+        cluster.check_worker(planned, configuration(extract, identifier.digest))
     with storage.writing(path) as temporary, _writer(temporary) as writer:
         for number, entry in enumerate(_entries(item, extract, part)):
             if limit is not None and part.documents >= limit:
@@ -276,25 +282,15 @@ def make(
         label.lines_in_language,
         name,
         source,
-        told.language,
-        told.date,
-        told.canonical,
-        told.robots,
-        told.noindex,
-        told.noai,
-        told.noimageai,
-        told.tdm_reserved,
+        *astuple(told),
         page.truncated,
         duplicates.text_hash(clean),
         duplicates.url_hash(url),
         duplicates.site_hash(url) if url else duplicates.text_hash(clean),
-        duplicates.signature(words.words(clean[:_MINHASH_CHARACTERS])),
+        duplicates.signature(duplicates.word_hashes(clean)),
         *(getattr(values, f.name) for f in fields(Signals)),
     )
     return row, masked
-
-
-_MINHASH_CHARACTERS = 1 << 20
 
 
 def _of_row(row: tables.Row, item: Item) -> Page:

@@ -18,8 +18,8 @@ from apache_beam.transforms.window import GlobalWindows
 
 from corpus import storage
 from corpus.settings import nearest
-from corpus.terminal import Progress, StepError, UserError
-from pipeline import items
+from corpus.terminal import Progress, StepError, UserError, say
+from pipeline import cluster, items
 
 logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what a task raises is told once, by us
 
@@ -42,6 +42,17 @@ class Runner:
         self.quiet = quiet
         setup = self.options.view_as(SetupOptions)
         setup.save_main_session = False
+        if not self.local:
+            setup.setup_file = cluster.whole_path(setup.setup_file)
+            cluster.check_options(self.name, self.options.get_all_options())
+            self._pipeline()  # Beam's own checks, before anything is written
+        if not (self.local or quiet):
+            _tell_links()
+
+    def check_paths(self, paths: Iterable[str]) -> None:
+        """Errors: UserError where the workers would not find a path."""
+        if not self.local:
+            cluster.check_paths(self.name, paths)
 
     def map(
         self,
@@ -68,7 +79,7 @@ class Runner:
                 | label >> beam.ParDo(Work(function, context, self.workers, amount))
             )
             _sum_into(receipts, out)
-        return _take(out)
+        return _take(label, out)
 
     def exchange(
         self,
@@ -94,19 +105,24 @@ class Runner:
             )
             consumed = produced.packed | "Meet" >> beam.GroupByKey() | "Range" >> beam.ParDo(Consume(consume, context))
             _sum_into((produced.receipt, consumed) | "Receipts" >> beam.Flatten(), out)
-        return _take(out)
+        return _take(label, out)
 
     def _pipeline(self) -> beam.Pipeline:
-        runner = FnApiRunner() if self.local else self.name
-        return beam.Pipeline(runner, options=self.options)
+        try:
+            return beam.Pipeline(FnApiRunner() if self.local else self.name, options=self.options)
+        except (ImportError, ValueError) as error:
+            raise UserError(f"runner options: {' '.join(str(error).split())}") from None
 
 
 def _sum_into(receipts, out: str) -> None:
     receipts | "Sum" >> beam.CombineGlobally(_Sum()) | "Write" >> beam.ParDo(_Write(out))
 
 
-def _take(path: str) -> dict:
-    receipt = json.loads(storage.read(path))
+def _take(label: str, path: str) -> dict:
+    try:
+        receipt = json.loads(storage.read(path))
+    except FileNotFoundError:
+        raise StepError(f"{label}: the job ended without {path}; look at its log, and at where workers write") from None
     storage.remove([path])
     return receipt
 
@@ -122,6 +138,23 @@ def _refuse_unknown(options: list[str]) -> None:
         name = option.partition("=")[0]
         if name.startswith("--") and name not in known:
             raise UserError(f"runner option {name}: Beam does not know it{nearest(name, known)}")
+
+
+class _Links(logging.Handler):
+    """Of all that Beam logs about a Dataflow job, the link to its page."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        link = record.getMessage().rpartition(" ")[2]
+        if link.startswith("https://console."):
+            say(f"the job: {link}")
+
+
+def _tell_links() -> None:
+    logger = logging.getLogger("apache_beam.runners.dataflow.internal.apiclient")
+    if not logger.handlers:
+        logger.addHandler(_Links())
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
 
 
 class _Watch:
@@ -142,9 +175,15 @@ class _Watch:
         self.progress.finish()
         if error is not None and _errors:
             raise _errors[0] from None
-        if isinstance(error, RuntimeError):
-            raise StepError(f"{self.label}: {str(error).strip().splitlines()[-1]}") from error
+        ours = isinstance(error, (UserError, StepError, OSError))
+        if isinstance(error, RuntimeError) or (isinstance(error, Exception) and not self.runner.local and not ours):
+            raise StepError(f"{self.label}: {_last_line(error)}") from error
         return False
+
+
+def _last_line(error: Exception) -> str:
+    line = (str(error).strip() or repr(error)).splitlines()[-1]
+    return line if line != "None" else "the job failed and left no message; look at its page, linked above"
 
 
 class _Read:

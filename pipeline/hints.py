@@ -18,14 +18,16 @@ MAX_URL, MAX_ROBOTS, MAX_LANGUAGE = 2048, 200, 35
 
 @dataclass(frozen=True, slots=True)
 class Hints:
+    """In the order of the columns of a document."""
+
     language: str = ""  # <html lang>, else Content-Language; as it stands
+    date: datetime.date | None = None  # when it says that it was published
+    canonical: str = ""  # <link rel=canonical>, absolute; http and https only
     robots: str = ""  # robots meta tags and X-Robots-Tag, in lower case
     noindex: bool = False  # robots: noindex or none
     noai: bool = False  # robots: noai
     noimageai: bool = False  # robots: noimageai
     tdm_reserved: bool = False  # the TDM Reservation Protocol's tdm-reservation: 1
-    canonical: str = ""  # <link rel=canonical>, absolute; http and https only
-    date: datetime.date | None = None  # when it says that it was published
 
 
 _NOT_MARKUP = re.compile(
@@ -65,14 +67,14 @@ def hints(html: str, headers: Mapping[str, str], url: str = "") -> Hints:
     told = ", ".join(" ".join(r.lower().split()) for r in robots if r.strip())
     wishes = set(_DIRECTIVE.findall(_LIMIT.sub("", told)))
     return Hints(
-        _language(tags, headers),
-        told[:MAX_ROBOTS],
-        bool(wishes & {"noindex", "none"}),
-        "noai" in wishes,
-        "noimageai" in wishes,
-        "1" in (headers.get("tdm-reservation", "").strip(), metas.get("tdm-reservation", "").strip()),
-        _canonical(tags, url),
-        _date(metas, window),
+        language=_language(tags, headers),
+        date=_date(metas, window),
+        canonical=_canonical(tags, url),
+        robots=told[:MAX_ROBOTS],
+        noindex=bool(wishes & {"noindex", "none"}),
+        noai="noai" in wishes,
+        noimageai="noimageai" in wishes,
+        tdm_reserved="1" in (headers.get("tdm-reservation", "").strip(), metas.get("tdm-reservation", "").strip()),
     )
 
 

@@ -4,15 +4,20 @@ An item is (file, size, start, length); it owns the gzip members (zstd frames) t
 item is one part, named after the item, made by a pure function of the item's bytes and the settings.
 """
 
+import contextlib
 import csv
 import io
 import multiprocessing as mp
 import os
+import pickle
 import resource
 import signal
 import sys
 import threading
+import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, fields
 from multiprocessing import connection
 
@@ -58,25 +63,33 @@ def find_inputs(patterns: Iterable[str], prefix: str = "") -> list[str]:
 
 
 def _lines(path: str) -> list[str]:
+    import gzip
+    import zlib
+
     try:
         data = storage.read(path)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}; name a path list that can be read") from None
-    if path.endswith(".gz"):
-        import gzip
-
-        data = gzip.decompress(data)
-    return [line.strip() for line in data.decode().splitlines() if line.strip() and not line.startswith("#")]
+        text = (gzip.decompress(data) if path.endswith(".gz") else data).decode()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        fact = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: {fact}; name a path list that can be read") from None
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
-def plan(paths: Iterable[str], item_bytes: int) -> list[Item]:
+ASKED = 1_000
+"""Up to so many remote files are asked for their size and tag; a dump's list of 90,000 is taken as it stands."""
+
+
+def plan(paths: list[str], item_bytes: int) -> list[Item]:
     """The items of all files, in the order of path and start. Local files are cut at `item_bytes`; remote ones,
     tables and uncompressed files are whole items. A missing file becomes an item of its own that will fail by name.
     """
+    remote = [p for p in paths if storage.is_remote(p)]
+    known = _ask(remote) if len(remote) <= ASKED else {}
     items = []
     for path in paths:
         if storage.is_remote(path):
-            items.append(Item(path, -1, "", 0, -1))
+            stat = known.get(path, storage.Stat(-1, ""))
+            items.append(Item(path, stat.size, stat.tag, 0, stat.size))
             continue
         try:
             stat = storage.stat(path)
@@ -87,6 +100,19 @@ def plan(paths: Iterable[str], item_bytes: int) -> list[Item]:
         starts = range(0, max(1, stat.size), step)
         items += [Item(path, stat.size, stat.tag, s, min(step, stat.size - s)) for s in starts]
     return items
+
+
+def _ask(paths: list[str]) -> dict[str, storage.Stat]:
+    """Size and tag of remote files, a few at a time; those that do not answer are left to the reading to name."""
+
+    def ask(path: str) -> storage.Stat:
+        try:
+            return storage.stat(path)
+        except OSError:
+            return storage.Stat(-1, "")
+
+    with ThreadPoolExecutor(8) as threads:
+        return dict(zip(paths, threads.map(ask, paths), strict=True))
 
 
 def _can_split(path: str) -> bool:
@@ -108,11 +134,11 @@ def read_plan(folder: str) -> list[Item]:
     """The items of a documents folder. Errors: UserError when there is no plan."""
     path = storage.join(folder, PLAN)
     try:
-        lines = storage.read(path).decode().splitlines()
+        text = storage.read(path).decode()
     except FileNotFoundError:
         raise UserError(f"{path}: not there; run python -m pipeline extract first") from None
-    rows = csv.reader(lines[1:], delimiter="\t")
-    return [Item(path, int(size), tag, int(start), int(length)) for _, path, size, tag, start, length in rows]
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter="\t"))
+    return [Item(path, int(size), tag, int(start), int(length)) for _, path, size, tag, start, length in rows[1:]]
 
 
 def slice_of(items: list, spec: str | None) -> list:
@@ -157,11 +183,11 @@ def _add(total: dict, more: dict, most: int | None) -> None:
 # --- the local pool -----------------------------------------------------------------------------------------------
 
 RECORD_SECONDS = 60
-WORKER_BYTES = 1 << 30
+WORKER_BYTES = 2 << 30
 """What a process may take beyond what it had when it became ready."""
 
 
-def _child(pipe, lifeline, mark) -> None:
+def _child(pipe, lifeline, mark, seconds: int) -> None:
     """The loop of a worker process: receive (function, item, context), send the result or the exception."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, args=(lifeline,), daemon=True).start()
@@ -171,19 +197,31 @@ def _child(pipe, lifeline, mark) -> None:
         except EOFError:
             return
         try:
-            answer = (True, function(task, **context, tick=lambda number: _tick(mark, number)))
+            answer = (True, function(task, **context, tick=lambda number: _tick(mark, number, seconds)))
         except Exception as error:
-            answer = (False, error)
+            answer = (False, _portable(error))
         mark.value = -1
+        hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+        resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))
         pipe.send(answer)
 
 
-def _tick(mark, number: int) -> None:
-    """A new record begins: say which one, and allow it RECORD_SECONDS of CPU."""
+def _tick(mark, number: int, seconds: int) -> None:
+    """A new record begins: say which one, and allow it so many seconds of CPU."""
     mark.value = number
     used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used) + RECORD_SECONDS, hard))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used) + seconds, hard))
+
+
+def _portable(error: Exception) -> Exception:
+    """The error with where it was raised, itself if it survives the way to the parent, else its name and words."""
+    error.add_note("in a worker process:\n" + "".join(traceback.format_exception(error)))
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return StepError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def _die_with_parent(lifeline) -> None:
@@ -194,11 +232,11 @@ def _die_with_parent(lifeline) -> None:
 
 
 class _Worker:
-    def __init__(self, context):
+    def __init__(self, context, seconds: int):
         self.pipe, far = context.Pipe()
         self.lifeline, far_line = context.Pipe()
         self.mark = context.Value("q", -1, lock=False)
-        self.process = context.Process(target=_child, args=(far, far_line, self.mark), daemon=True)
+        self.process = context.Process(target=_child, args=(far, far_line, self.mark, seconds), daemon=True)
         self.process.start()
         far.close()
         far_line.close()
@@ -209,7 +247,8 @@ class _Worker:
         self.task = task
         self.mark.value = -1
         context = {**task.context, "skip": frozenset(task.skip)} if task.skip else task.context
-        self.pipe.send((task.function, task.item, context))
+        with contextlib.suppress(BrokenPipeError):  # it has died since; that shows in the next wait
+            self.pipe.send((task.function, task.item, context))
 
     def bytes(self) -> int:
         try:
@@ -239,9 +278,10 @@ class Pool:
     limit, or died twice, is skipped in the next run (`skip`, a set of record numbers) for the step to book as crashed.
     """
 
-    def __init__(self, workers: int):
+    def __init__(self, workers: int, record_seconds: int = RECORD_SECONDS, worker_bytes: int = WORKER_BYTES):
         self.context = mp.get_context("spawn")
-        self.count = workers
+        self.count, self.record_seconds, self.worker_bytes = workers, record_seconds, worker_bytes
+        self.looked = 0.0
         self.workers: list[_Worker] = []
         self.waiting: list[_Task] = []
 
@@ -270,8 +310,12 @@ class Pool:
     def _start(self) -> None:
         while self.waiting:
             idle = next((w for w in self.workers if w.task is None), None)
+            if idle is not None and not idle.process.is_alive():
+                idle.kill()
+                self.workers.remove(idle)
+                continue
             if idle is None and len(self.workers) < self.count:
-                idle = _Worker(self.context)
+                idle = _Worker(self.context, self.record_seconds)
                 self.workers.append(idle)
             if idle is None:
                 return
@@ -284,7 +328,8 @@ class Pool:
         results = []
         for worker in dict.fromkeys(busy[r] if r in busy else ends[r] for r in ready):
             results += self._receive(worker)
-        if not ready:
+        if time.monotonic() - self.looked > 1:
+            self.looked = time.monotonic()
             self._check_memory()
         self._start()
         return results
@@ -322,7 +367,7 @@ class Pool:
                 continue
             if worker.mark.value < 1:
                 worker.base_bytes = max(worker.base_bytes, worker.bytes())
-            elif worker.bytes() > worker.base_bytes + 2 * WORKER_BYTES:
+            elif worker.bytes() > worker.base_bytes + self.worker_bytes:
                 self._bury(worker, over_limit=True)
 
 

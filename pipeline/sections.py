@@ -1,8 +1,9 @@
 """The stretches of a crawl file that are read in one go: gzip members, zstd frames, plain records. Each is a buffer of
 what was inflated, filled piece by piece, so that neither a member of a gigabyte nor a bomb is ever held whole."""
 
-import zlib
 from typing import IO
+
+from zlib_ng import zlib_ng as zlib  # inflates at nearly twice the speed of the standard library's
 
 CHUNK = 64 << 10
 GZIP = b"\x1f\x8b\x08"

@@ -77,7 +77,8 @@ def run_extract(paths: list[str], own: settings.Extract, runner: Runner, options
     """Crawl files -> documents/. Returns the books."""
     folder = options.output
     model = language.load(own.language_model).digest
-    configuration = {**extract.configuration(own, model), "item_bytes": own.item_bytes}
+    planned = extract.configuration(own, model)
+    configuration = {**planned, "item_bytes": own.item_bytes}
     prepare_folder(folder)
     if not options.redo:
         _refuse_other(folder, configuration)
@@ -86,7 +87,8 @@ def run_extract(paths: list[str], own: settings.Extract, runner: Runner, options
     items.write_plan(storage.join(folder, "documents"), plan)
     tasks = storage.join(folder, "documents", items.PLAN)
     total = sum(max(0, i.length) for i in plan)
-    context = {"extract": own, "folder": storage.join(folder, "documents"), "limit": options.limit, "model": model}
+    context = {"extract": own, "folder": storage.join(folder, "documents"), "limit": options.limit, "model": model,
+               "planned": planned}  # fmt: skip
     read = Slice(options.slice)
     begun = time.monotonic()
     receipt = runner.map("extract", tasks, read, extract.run, context, total, size, "bytes")
@@ -191,30 +193,10 @@ def run_select(
     storage.write(ranges, json.dumps(job.ranges))
     if not select.kept_clusters(folder, clusters):
         storage.remove_folder(storage.join(folder, "selection", "clusters"))
-        _meet(
-            runner,
-            own,
-            "keys",
-            (select.spill_keys, select.spilled_pairs),
-            (select.produce_keys, select.pairs),
-            tasks,
-            ranges,
-            job,
-            len(runs),
-        )
+        _meet(runner, own, _KEYS, tasks, ranges, job, len(runs))
         select.cluster(runs, job)
         select.keep_clusters(folder, clusters)
-    receipt = _meet(
-        runner,
-        own,
-        "contest",
-        (select.spill_contest, select.spilled_settle),
-        (select.contest, select.settle),
-        tasks,
-        ranges,
-        job,
-        len(runs),
-    )
+    receipt = _meet(runner, own, _CONTEST, tasks, ranges, job, len(runs))
     select.crown(runs, job)
     copies = select.weigh(receipt, job)
     receipt = runner.map("apply", tasks, read_runs, select.apply, {"job": job, "copies": copies}, len(runs), amount)
@@ -231,18 +213,16 @@ def run_select(
     return receipt
 
 
+_KEYS = ("keys", (select.spill_keys, select.spilled_pairs), (select.produce_keys, select.pairs))
+_CONTEST = ("contest", (select.spill_contest, select.spilled_settle), (select.contest, select.settle))
+"""What a meeting is called, and how keys are made and met: through files; through Beam's shuffle."""
+
+
 def _meet(
-    runner: Runner,
-    own: settings.Select,
-    label: str,
-    files: tuple,
-    beam: tuple,
-    tasks: str,
-    ranges: str,
-    job: select.Job,
-    runs: int,
+    runner: Runner, own: settings.Select, meeting: tuple, tasks: str, ranges: str, job: select.Job, runs: int
 ) -> dict:
     """Produce keys from runs, bring them together by range: through files, or through Beam's shuffle."""
+    label, files, beam = meeting
     context = {"job": job}
     if own.exchange == "beam" or (own.exchange == "auto" and not runner.local):
         return runner.exchange(label, tasks, read_runs, beam[0], beam[1], context, runs, amount)

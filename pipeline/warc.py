@@ -233,12 +233,14 @@ class Reader:
                     return section.start
                 del section.buffer[:-64]
                 if section.done or not section.fill():
-                    section.buffer.clear()
-                    return section.position
+                    break
+            swallowed = section.cut  # it has no end, so what follows it may be in it
         except Broken:
+            swallowed = True
+        if swallowed:
             section.position, section.done = self._resync(section.start + 1), True
-            section.buffer.clear()
-            return section.position
+        section.buffer.clear()
+        return section.position
 
     def _record(self, section: Section, begin: int, index: int) -> Record:
         headers = _header(section)

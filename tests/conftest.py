@@ -2,8 +2,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The same cases in every run and no limit on the time of one, so that a busy machine fails no test; to look for new
+# ones: HYPOTHESIS_PROFILE=search
+settings.register_profile("steady", derandomize=True, deadline=None, database=None)
+settings.register_profile("search", max_examples=2000, deadline=None, database=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
