@@ -1,6 +1,7 @@
 """report.html: what became of a crawl, in one file that opens offline; and the dataset card. Works after every step:
 what is not there yet is left out. The same corpus gives the same bytes, but for the times."""
 
+import dataclasses
 import os
 
 from corpus import settings, storage
@@ -247,8 +248,8 @@ def _settings(corpus: Corpus) -> str:
     shown = ""
     for section, values in corpus.settings.items():
         kind = Thresholds if section == "thresholds" else settings.SECTIONS.get(section)
-        defaults = {k: f.default for k, f in getattr(kind, "__dataclass_fields__", {}).items()}
-        rows = [[code(k), code(_value(v)), _default(v, defaults.get(k))] for k, v in values.items()]
+        fields = getattr(kind, "__dataclass_fields__", {})
+        rows = [[code(k), code(_value(v, fields.get(k))), _default(v, fields.get(k))] for k, v in values.items()]
         heads, kinds = ["name", "value", "instead of"], "ttt"
         if not any(row[2] for row in rows):
             heads, kinds, rows = heads[:2], kinds[:2], [row[:2] for row in rows]
@@ -256,13 +257,18 @@ def _settings(corpus: Corpus) -> str:
     return shown
 
 
-def _value(value: object) -> str:
-    return ", ".join(map(str, value)) or "all" if isinstance(value, list | tuple) else str(value)
+def _value(value: object, field: dataclasses.Field | None) -> str:
+    """A value as one reads it; what an empty list means, its setting tells."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or (field.metadata.get("empty", "") if field else "")
+    return str(value)
 
 
-def _default(value: object, default: object) -> str:
-    same = default is None or default == "" or _value(default) == _value(value)
-    return "" if same else code(_value(default))
+def _default(value: object, field: dataclasses.Field | None) -> str:
+    """The default, where there is one and the value is another."""
+    if field is None or field.default == "" or _value(field.default, field) == _value(value, field):
+        return ""
+    return code(_value(field.default, field))
 
 
 def _books(corpus: Corpus) -> str:
