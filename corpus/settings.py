@@ -35,7 +35,11 @@ class Extract:
 
     item_bytes: int = setting(64 << 20, "bytes of a local crawl file that one work item covers")
     max_page_bytes: int = setting(4 << 20, "a decoded page larger than this is dropped")
-    main_content: bool = setting(True, "keep the main content of a page; otherwise all of its text")
+    extractor: str = setting(
+        "own",
+        "what reads HTML pages: own and others keep the main text, text keeps all of it",
+        choices=("own", "resiliparse", "trafilatura", "text"),
+    )
     pii: str = setting(
         "mask", "personal data in the text: e-mail, IP, phone, IBAN, card numbers", choices=("mask", "keep")
     )

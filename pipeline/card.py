@@ -105,7 +105,7 @@ def _sources(corpus: Corpus) -> list[str]:
 
 def _making(corpus: Corpus) -> list[str]:
     extract, select = corpus.settings.get("extract", {}), corpus.settings.get("select", {})
-    content = "its main content" if extract.get("main_content", True) else "all of its text"
+    content = "all of its text" if extract.get("extractor") == "text" else "its main content"
     masked = (
         f"are masked: {books.masked(corpus.documents)}" if extract.get("pii") == "mask" else "were left as they are"
     )

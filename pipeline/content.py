@@ -1,15 +1,19 @@
-"""HTML -> main text and title, by Resiliparse (Lexbor) behind bounds on what a parser is given.
+"""HTML -> main text and title, by an extractor of choice behind bounds on what a parser is given.
 
 The bounds are cheap and deterministic: markup that only serves to exhaust a parser (depth, attributes of one tag,
 formatting elements left open) is refused before it is parsed, since native code cannot be interrupted.
 """
 
+import importlib.util
 import re
 from dataclasses import dataclass
 
 import numpy as np
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
+
+from corpus.terminal import UserError
+from pipeline import block_features, blocks, main_text
 
 MAX_DEPTH = 512
 MAX_OPEN_FORMATTING = 64
@@ -40,15 +44,44 @@ class Content:
     title: str = ""
 
 
-def extract(html: str, main_content: bool = True) -> Content:
-    """The page's text and title; `main_content`: without navigation, side boxes, footers. Errors: TooComplex."""
+def extract(html: str, extractor: str = "own") -> Content:
+    """The page's text and title. extractor: own and trafilatura may find nothing to keep; resiliparse gives all
+    of the text then; text: all of the text always. Errors: TooComplex."""
     data = html.encode("utf-8", "replace")
     check(data)
+    if extractor == "own":
+        return _own(data)
     tree = HTMLTree.parse_from_bytes(data, "utf-8")
-    text = _text(tree, main_content)
-    if main_content and not text.strip():
-        text = _text(tree, False)
+    if extractor == "trafilatura":
+        text = _by_trafilatura(html)
+    else:
+        text = _text(tree, extractor == "resiliparse")
+        if extractor == "resiliparse" and not text.strip():
+            text = _text(tree, False)
     return Content(text, (tree.title or "").strip())
+
+
+def _own(data: bytes) -> Content:
+    tree, texts = block_features.read(data)
+    text = main_text.extract(tree, texts)
+    return Content(text, blocks.tidy(tree.title, False))
+
+
+def libraries(extractor: str) -> list[str]:
+    """The optional packages that an extractor takes. Errors: UserError where one is not installed."""
+    if extractor != "trafilatura":
+        return []
+    if importlib.util.find_spec("trafilatura") is None:
+        raise UserError(
+            "extract.extractor: trafilatura is not installed; pip install 'crawlmill[trafilatura]' or choose own"
+        )
+    return ["trafilatura"]
+
+
+def _by_trafilatura(html: str) -> str:
+    import trafilatura
+
+    return trafilatura.extract(html) or ""
 
 
 def _text(tree: HTMLTree, main_content: bool) -> str:

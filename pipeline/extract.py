@@ -23,9 +23,10 @@ _LIBRARIES = (
     *("numpy", "pyarrow", "regex"),
 )
 _SOURCES = (
-    *("../corpus/document.py", "charset.py", "content.py", "duplicates.py", "extract.py", "fasttext_file.py"),
-    *("hints.py", "http.py", "language.py", "languages.tsv", "mojibake.py", "personal.py", "sections.py", "signals.py"),
-    *("tables.py", "text.py", "warc.py", "words.py"),
+    *("../corpus/document.py", "block_features.py", "blocks.py", "charset.py", "content.py", "duplicates.py"),
+    *("extract.py", "fasttext_file.py", "hints.py", "http.py", "language.py", "languages.tsv", "main_text.py"),
+    *("models/content.npz", "mojibake.py", "personal.py", "sections.py", "signals.py", "tables.py", "text.py"),
+    *("warc.py", "words.py"),
 )
 _DAMAGES = 100
 _EXAMPLES = 3
@@ -64,7 +65,7 @@ def fingerprint(item: Item, extract: settings.Extract, model: str) -> str:
 def configuration(extract: settings.Extract, model: str) -> dict:
     """Everything but the input that decides the bytes of a part, by name."""
     values = {k: v for k, v in settings.substance(extract).items() if k not in ("language_model", "item_bytes")}
-    versions = {name: version(name) for name in _LIBRARIES}
+    versions = {name: version(name) for name in (*_LIBRARIES, *content.libraries(extract.extractor))}
     code = settings.code(os.path.dirname(__file__), *_SOURCES)
     own = {"language_model": model, "version": settings.VERSION, "format": document.FORMAT, "code": code}
     return {**values, **own, **versions}
@@ -378,7 +379,7 @@ def _read_text(page: Page, extract: settings.Extract) -> tuple[str, content.Cont
     if not page.is_html:
         return decoded.text, content.Content(""), hints.hints("", page.headers), decoded.charset, decoded.source
     try:
-        found = content.extract(decoded.text, extract.main_content)
+        found = content.extract(decoded.text, extract.extractor)
     except content.TooComplex as error:
         raise Dropped(Reason.TOO_COMPLEX, str(error)) from None
     told = hints.hints(decoded.text, page.headers, page.url)

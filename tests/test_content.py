@@ -37,15 +37,15 @@ def test_the_main_content_without_what_is_around_it():
 
 
 def test_all_of_the_text_when_asked_for():
-    found = extract(PAGE, main_content=False)
+    found = extract(PAGE, "text")
     for word in (*PARAGRAPHS, "the arch was closed", "Home", "newsletter", "imprint"):
         assert word in found.text
     assert "never shown" not in found.text
     assert "color" not in found.text
 
 
-def test_a_page_that_is_all_navigation_gives_its_whole_text():
-    found = extract("<html><body><nav><a href=/>Only a menu</a></nav></body></html>")
+def test_a_page_that_is_all_navigation_gives_its_whole_text_by_resiliparse():
+    found = extract("<html><body><nav><a href=/>Only a menu</a></nav></body></html>", "resiliparse")
     assert "Only a menu" in found.text
 
 

@@ -184,9 +184,9 @@ def test_new_thresholds_read_keys_only_and_keep_the_clusters(first, tmp_path):
 def test_other_settings_are_refused_by_name_unless_redone(first, crawls, tmp_path, capsys):
     out = tmp_path / "out"
     shutil.copytree(first, out)
-    assert run("extract", *crawls, "--output", out, "--no-main-content", *ITEMS) == 2
-    assert "main_content" in capsys.readouterr().err
-    assert run("extract", *crawls, "--output", out, "--no-main-content", "--redo", *ITEMS) == 0
+    assert run("extract", *crawls, "--output", out, "--extractor", "text", *ITEMS) == 2
+    assert "extractor" in capsys.readouterr().err
+    assert run("extract", *crawls, "--output", out, "--extractor", "text", "--redo", *ITEMS) == 0
     ours, theirs = crawl.digests(out, "documents"), crawl.digests(first, "documents")
     assert ours.keys() == theirs.keys()
     assert not [p for p in ours if p.endswith(".parquet") and ours[p] == theirs[p]]

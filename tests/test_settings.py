@@ -63,10 +63,10 @@ def test_flags_over_file_over_defaults(tmp_path):
 
 
 def test_switches_and_lists(tmp_path):
-    assert resolve(Extract, {}, flags("--no-main-content")).main_content is False
-    tables = read_config(config(tmp_path, "[extract]\nmain_content = false\n[select]\nlanguages = ['fin_Latn']\n"))
-    assert resolve(Extract, tables, flags()).main_content is False
-    assert resolve(Extract, tables, flags("--main-content")).main_content is True
+    assert resolve(Select, {}, flags("--no-near-duplicates")).near_duplicates is False
+    tables = read_config(config(tmp_path, "[select]\nnear_duplicates = false\nlanguages = ['fin_Latn']\n"))
+    assert resolve(Select, tables, flags()).near_duplicates is False
+    assert resolve(Select, tables, flags("--near-duplicates")).near_duplicates is True
     assert resolve(Select, tables, flags()).languages == ("fin_Latn",)
     assert resolve(Select, tables, flags("--languages", "swe_Latn,fin_Latn")).languages == ("fin_Latn", "swe_Latn")
     assert resolve(Select, tables, flags("--languages", "")).languages == ()
@@ -171,7 +171,7 @@ def test_what_stands_behind_two_dashes_is_the_runners():
     ("item_bytes = 3\n", "unknown key 'item_bytes'"),
     ("extract = 3\n", "'extract' is no table"),
     ("[extract]\nitem_bytes = 'x'\n", "extract.item_bytes: 'x' is not a number"),
-    ("[extract]\nmain_content = 1\n", "extract.main_content: 1 is not true or false"),
+    ("[select]\nnear_duplicates = 1\n", "select.near_duplicates: 1 is not true or false"),
     ("[extract\n", "mend the TOML"),
 ])  # fmt: skip
 def test_mistakes_in_the_file(tmp_path, text, words):
@@ -213,7 +213,8 @@ WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
 @st.composite
 def extracts(draw):
-    return Extract(draw(st.integers(0, 1 << 40)), draw(st.integers(0, 1 << 40)), draw(st.booleans()),
+    return Extract(draw(st.integers(0, 1 << 40)), draw(st.integers(0, 1 << 40)),
+                   draw(st.sampled_from(["own", "resiliparse", "trafilatura", "text"])),
                    draw(st.sampled_from(["mask", "keep"])), draw(WORDS))  # fmt: skip
 
 

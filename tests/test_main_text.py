@@ -1,0 +1,122 @@
+"""Features of blocks, the trees, the choice of blocks, the text that is made of them."""
+
+import numpy as np
+import pytest
+
+from pipeline import block_features, main_text
+from pipeline.main_text import UNIT, choose, render
+
+SENTENCE = "The old bridge joins both sides of the village, and on warm evenings the children play beside the river. "
+
+
+def read(html: str):
+    return block_features.read(html.encode())
+
+
+def text_of(html: str) -> str:
+    return main_text.extract(*read(html))
+
+
+def test_counts_of_characters_by_class():
+    counts, ends = block_features.counts(["Two words, 12.", "天地玄黄。", "no"])
+    f = block_features
+    assert counts[:, f.CHARACTERS].tolist() == [14, 5, 2]
+    assert counts[:, f.TOKENS].tolist() == [3, 4, 1]
+    assert counts[:, f.DIGITS].tolist() == [2, 0, 0]
+    assert counts[:, f.COMMAS].tolist() == [1, 0, 0]
+    assert counts[:, f.UPPER].tolist() == [1, 0, 0]
+    assert ends.tolist() == [True, True, False]
+
+
+def test_sums_up_the_path():
+    parent, own = np.array([0, 0, 1, 2, 1]), np.array([[0], [1], [10], [100], [1000]])
+    assert block_features.depths_and_paths(parent, own)[:, 0].tolist() == [0, 1, 11, 111, 1001]
+
+
+def test_features_are_the_same_number_for_every_page():
+    weights = main_text.load().weights
+    pages = ["<p>x", "<body>x", f"<div><p>{SENTENCE}</p><ul><li>a<li>b</ul></div>", "<h1>t</h1>" + "<p>y</p>" * 300]
+    shapes = [block_features.features(*read(page), weights)[0].shape for page in pages]
+    assert [s[0] for s in shapes] == [1, 1, 3, 301]
+    assert len({s[1] for s in shapes}) == 1
+    assert all(np.isfinite(block_features.features(*read(page), weights)[0]).all() for page in pages)
+
+
+def test_trees_send_blocks_as_they_would_one_by_one():
+    draw = np.random.default_rng(1)
+    inner, leaves = 2**main_text.DEPTH - 1, 2**main_text.DEPTH
+    feature = draw.integers(0, 5, (3, inner)).astype(np.int32)
+    threshold = draw.normal(size=(3, inner)).astype(np.float32)
+    leaf = draw.integers(-99, 99, (3, leaves)).astype(np.int32)
+    table = draw.normal(size=(40, 5)).astype(np.float32)
+    expected = []
+    for row in table:
+        total = 0
+        for tree in range(3):
+            node = 0
+            while node < inner:
+                node = 2 * node + 1 + (row[feature[tree, node]] > threshold[tree, node])
+            total += leaf[tree, node - inner]
+        expected.append(total)
+    model = main_text.Model(np.zeros((1, 1), np.int16), feature, threshold, leaf)
+    assert model.score(table).tolist() == expected
+
+
+def test_the_choice_with_the_best_expected_f1_of_all_choices():
+    draw = np.random.default_rng(2)
+    for _ in range(30):
+        score, tokens = draw.integers(-3 * UNIT, 3 * UNIT, 7), draw.integers(1, 50, 7)
+        chance = 1 / (1 + np.exp(-score / UNIT))
+        sets = [np.array([k >> b & 1 for b in range(7)], bool) for k in range(1, 128)]
+        best = max(2 * (chance * tokens)[s].sum() / (tokens[s].sum() + (chance * tokens).sum()) for s in sets)
+        keep, expected = choose(score, tokens)
+        assert expected == pytest.approx(best, abs=0.02)
+        assert keep.any()
+
+
+def test_nothing_is_kept_where_nothing_is_likely():
+    keep, expected = choose(np.full(5, -6 * UNIT), np.full(5, 10))
+    assert not keep.any()
+    assert expected < main_text.LEAST
+
+
+def test_lists_tables_and_code_can_be_read():
+    tree, texts = read(
+        "<h1>Title</h1><p>one<br>two</p><ul><li>a</li><li>b<p>c</p></li></ul><table><tr><th>x</th><th>y</th></tr>"
+        "<tr><td>1</td><td>2</td></tr></table><pre>if a:\n    b</pre><h2>Title</h2>"
+    )
+    lines = render(tree, texts, list(range(len(texts)))).split("\n")
+    assert lines == ["Title", "one", "two", "• a", "• b", "c", "x | y", "1 | 2", "if a:", "    b"]
+
+
+def test_the_shipped_model_tells_text_from_what_is_around_it():
+    menu = "".join(f"<li><a href=/{k}>Section {k}</a></li>" for k in range(12))
+    body = "".join(f"<p>{SENTENCE}{SENTENCE}</p>" for _ in range(6))
+    page = f"<body><nav class=menu><ul>{menu}</ul></nav><article><h1>The bridge</h1>{body}</article>"
+    found = text_of(page + "<footer class=footer><p>Copyright, imprint</p></footer>")
+    assert found.count(SENTENCE.strip()) == 12
+    assert "Section 3" not in found
+    assert "imprint" not in found
+
+
+def test_the_same_text_after_other_pages():
+    page = f"<body><div class=post><p>{SENTENCE * 3}</p></div><div class=side><a>Link</a></div>"
+    before = text_of(page)
+    text_of("<body><p>other</p>")
+    assert text_of(page) == before != ""
+
+
+def test_a_page_without_text_has_none():
+    assert text_of("<body><img src=x></body>") == ""
+
+
+def test_the_model_is_small_and_survives_saving(tmp_path, monkeypatch):
+    model = main_text.load()
+    data = model.save()
+    assert len(data) < 2_000_000
+    assert data == model.save()
+    path = tmp_path / "model.npz"
+    path.write_bytes(data)
+    monkeypatch.setattr(main_text, "MODEL", str(path))
+    again = main_text.load.__wrapped__()
+    assert all((getattr(again, name) == value).all() for name, value in vars(model).items())
