@@ -30,5 +30,8 @@ check: setup
 bench: setup
 	$(BIN)/python -m benchmarks.end_to_end
 
+gate: setup
+	$(BIN)/python -m benchmarks.gate
+
 clean:
 	rm -rf demo build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -2,7 +2,6 @@
 the best F1 if those chances were right. Only whole numbers are added up: every machine keeps the same blocks."""
 
 import functools
-import hashlib
 import io
 import math
 import os
@@ -62,13 +61,6 @@ def load() -> Model:
     """The shipped model."""
     with np.load(MODEL, allow_pickle=False) as file:
         return Model(file["weights"], file["feature"], file["threshold"], file["leaf"])
-
-
-@functools.cache
-def digest() -> str:
-    """Of the shipped model."""
-    with open(MODEL, "rb") as file:
-        return hashlib.sha256(file.read()).hexdigest()
 
 
 @functools.cache

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corpus.terminal import UserError
 from pipeline import content
 from pipeline.content import TooComplex, check, extract
 
@@ -49,13 +50,27 @@ def test_a_page_that_is_all_navigation_gives_its_whole_text_by_resiliparse():
     assert "Only a menu" in found.text
 
 
-def test_title():
-    assert extract(PAGE).title == "The bridge & the mill"
+@pytest.mark.parametrize("extractor", ["own", "resiliparse", "text"])
+def test_title(extractor):
+    assert extract(PAGE, extractor).title == "The bridge & the mill"
 
 
 @pytest.mark.parametrize("html", ["", " ", "text only", "<p>", "<html></html>", "<title>", "<!--", "<", "\ufffd\0"])
 def test_a_title_that_is_not_there_is_empty(html):
     assert extract(html).title == ""
+
+
+def test_an_extractor_that_is_not_installed_is_the_users_mistake(monkeypatch):
+    monkeypatch.setattr(content.importlib.util, "find_spec", lambda name: None)
+    assert content.libraries("own") == []
+    with pytest.raises(UserError, match=r"crawlmill\[trafilatura\]"):
+        content.libraries("trafilatura")
+
+
+def test_trafilatura_where_it_is_installed():
+    pytest.importorskip("trafilatura", reason="the extra 'trafilatura' is not installed")
+    assert PARAGRAPHS[1] in extract(PAGE, "trafilatura").text
+    assert content.libraries("trafilatura") == ["trafilatura"]
 
 
 def test_paragraphs_are_lines_of_their_own():
