@@ -11,7 +11,7 @@ from typing import get_type_hints
 
 import pyarrow as pa
 
-FORMAT = 1
+FORMAT = 2
 """Version of the files of a corpus folder; a reader refuses another one."""
 
 MINHASHES = 112
@@ -43,24 +43,28 @@ class Reason(enum.IntEnum):
     CRASHED = 9, "the process that read it died or ran out of its limits"
     EMPTY = 10, "no text was left"
 
-    NO_LANGUAGE = 32, "no natural language was found"
-    UNSURE_LANGUAGE = 33, "the language score is below the cut of its language"
-    OTHER_LANGUAGE = 34, "a language that was not asked for"
-    TOO_SHORT = 35, "fewer words than min_words"
-    TOO_LONG = 36, "more words than max_words"
-    WORD_LENGTH = 37, "mean word length outside its bounds"
-    SYMBOLS = 38, "too many # and ellipses per word"
-    FEW_LETTERS = 39, "too few words with a letter"
-    BULLETS = 40, "nearly all lines are bullet points"
-    CUT_LINES = 41, "too many lines end in an ellipsis"
-    LOOSE_LINES = 42, "too few lines end in punctuation"
-    REPEATED_LINES = 43, "too much of the text is in repeated lines"
-    REPEATED_WORDS = 44, "too much of the text is in repeated runs of words"
-    PLACEHOLDER = 45, "placeholder text (lorem ipsum)"
-    SAME_URL = 46, "the same URL has a better version"
-    SAME_TEXT = 47, "the same text stands elsewhere"
-    NEAR_DUPLICATE = 48, "nearly the same text stands elsewhere"
-    NOT_DRAWN = 49, "left out by resampling"
+    ROBOTS = 32, "its owner asks robots to leave it (noindex, none)"
+    NOAI = 33, "its owner asks AI to leave it (noai)"
+    TDM = 34, "its owner reserves text and data mining (tdm-reservation)"
+    BLOCKED = 35, "its domain or URL stands on a blocklist"
+    NO_LANGUAGE = 36, "no natural language was found"
+    UNSURE_LANGUAGE = 37, "the language score is below the cut of its language"
+    OTHER_LANGUAGE = 38, "a language that was not asked for"
+    TOO_SHORT = 39, "fewer words than min_words"
+    TOO_LONG = 40, "more words than max_words"
+    WORD_LENGTH = 41, "mean word length outside its bounds"
+    SYMBOLS = 42, "too many # and ellipses per word"
+    FEW_LETTERS = 43, "too few words with a letter"
+    BULLETS = 44, "nearly all lines are bullet points"
+    CUT_LINES = 45, "too many lines end in an ellipsis"
+    LOOSE_LINES = 46, "too few lines end in punctuation"
+    REPEATED_LINES = 47, "too much of the text is in repeated lines"
+    REPEATED_WORDS = 48, "too much of the text is in repeated runs of words"
+    PLACEHOLDER = 49, "placeholder text (lorem ipsum)"
+    SAME_URL = 50, "the same URL has a better version"
+    SAME_TEXT = 51, "the same text stands elsewhere"
+    NEAR_DUPLICATE = 52, "nearly the same text stands elsewhere"
+    NOT_DRAWN = 53, "left out by resampling"
 
     @property
     def is_drop(self) -> bool:
@@ -118,8 +122,14 @@ DOCUMENT = pa.schema(
         pa.field("lines_in_language", pa.float32()),  # share of the looked-at lines that agree
         pa.field("charset", pa.string()),  # WHATWG name
         pa.field("charset_source", pa.string()),  # bom, utf-8, label, detector, input
-        pa.field("page_language", pa.string()),  # <html lang>
+        pa.field("page_language", pa.string()),  # <html lang> or Content-Language, as it stands
+        pa.field("page_date", pa.date32()),  # when the page says that it was published; null: it does not
+        pa.field("canonical", pa.string()),  # <link rel=canonical>, absolute
         pa.field("robots", pa.string()),  # robots meta and X-Robots-Tag, as they stand
+        pa.field("noindex", pa.bool_()),  # robots: noindex or none
+        pa.field("noai", pa.bool_()),  # robots: noai
+        pa.field("noimageai", pa.bool_()),  # robots: noimageai
+        pa.field("tdm_reserved", pa.bool_()),  # tdm-reservation: 1
         pa.field("truncated", pa.bool_()),  # the record or its body was cut short
         pa.field("text_hash", pa.uint64()),  # XXH3-64 of the text
         pa.field("url_hash", pa.uint64()),  # XXH3-64 of the normalized URL

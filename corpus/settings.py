@@ -22,9 +22,11 @@ VERSION = "0.1.0"
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
-def setting(default, help: str, *, choices: tuple = (), operational: bool = False):
-    """A field of a settings class. `operational`: changes how the work is done, never a byte of the result."""
-    return field(default=default, metadata={"help": help, "choices": choices, "operational": operational})
+def setting(default, help: str, *, choices: tuple = (), operational: bool = False, empty: str = "all"):
+    """A field of a settings class. `operational`: changes how the work is done, never a byte of the result. `empty`:
+    what an empty list means."""
+    values = {"help": help, "choices": choices, "operational": operational, "empty": empty}
+    return field(default=default, metadata=values)
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,9 @@ class Extract:
         "what reads HTML pages: own and others keep the main text, text keeps all of it",
         choices=("own", "resiliparse", "trafilatura", "text"),
     )
-    personal_data: str = setting("mask", "e-mail and IP addresses in the text", choices=("mask", "keep"))
+    pii: str = setting(
+        "mask", "personal data in the text: e-mail, IP, phone, IBAN, card numbers", choices=("mask", "keep")
+    )
     language_model: str = setting("", "fastText model for the language labels; empty: the one that is shipped")
 
 
@@ -47,6 +51,15 @@ class Select:
     """documents -> selection"""
 
     languages: tuple[str, ...] = setting((), "keep only these labels (eng_Latn, ...); empty: all")
+    respect: tuple[str, ...] = setting(
+        (),
+        "reject pages whose owners ask for it, of robots (noindex, none), noai, tdm (tdm-reservation)",
+        choices=("robots", "noai", "tdm"),
+        empty="none",
+    )
+    url_blocklist: tuple[str, ...] = setting(
+        (), "reject pages on lists of domains and URLs, files or UT1 folders; reads the URLs too", empty="none"
+    )
     near_duplicates: bool = setting(True, "look for near-duplicates by MinHash, not only for equal URLs and texts")
     alpha: float = setting(0.5, "resampling: share of a language ~ (its share of the text) ** alpha; 1: as it is")
     max_copies: float = setting(4.0, "resampling: no document is seen more often than this in an epoch")
@@ -138,8 +151,9 @@ def parse(value: Any, name: str, kind: type, choices: tuple = ()) -> Any:
         value = _convert(value, kind)
     except ValueError as error:
         raise UserError(f"{name}: {value!r} is not {error}") from None
-    if choices and value not in choices:
-        raise UserError(f"{name}: {value!r} is not one of {', '.join(choices)}{nearest(str(value), choices)}")
+    for one in value if isinstance(value, tuple) else (value,):
+        if choices and one not in choices:
+            raise UserError(f"{name}: {one!r} is not one of {', '.join(choices)}{nearest(str(one), choices)}")
     if isinstance(value, int | float) and not isinstance(value, bool) and value < 0:
         raise UserError(f"{name}: {value} is negative; give 0 or more")
     return value
@@ -327,7 +341,7 @@ def add_flags(parser: argparse.ArgumentParser, *sections: type) -> None:
         types = kinds(section)
         for f in dataclasses.fields(section):
             flag = "--" + f.name.replace("_", "-")
-            text = f"{f.metadata['help']} ({_shown(f.default)})".replace("%", "%%")
+            text = f"{f.metadata['help']} ({_shown(f.default, f.metadata['empty'])})".replace("%", "%%")
             if types[f.name] is bool:
                 group.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text)
             else:
@@ -336,10 +350,10 @@ def add_flags(parser: argparse.ArgumentParser, *sections: type) -> None:
                 group.add_argument(flag, default=argparse.SUPPRESS, metavar=shown, help=text)
 
 
-def _shown(default: Any) -> str:
+def _shown(default: Any, empty: str) -> str:
     if isinstance(default, int) and not isinstance(default, bool) and default >= 1 << 20 and default % (1 << 20) == 0:
         return f"{default >> 20}MiB"
-    return ",".join(default) or "all" if isinstance(default, tuple) else str(default)
+    return ",".join(default) or empty if isinstance(default, tuple) else str(default)
 
 
 def resolve(section: type, tables: Mapping[str, Mapping[str, Any]], names: argparse.Namespace) -> Any:

@@ -21,7 +21,7 @@ There it is:
   checkpoint  demo/model/checkpoints/
 What to try next:
   python -m pipeline inspect demo/corpus --verdict rejected
-  python -m pipeline why demo/corpus URL-FROM-THE-REPORT
+  python -m pipeline why demo/corpus 'https://acik-defter.example.org/handbook/4.2/chapter-1803.html'
   python -m pipeline select demo/corpus --threshold min_words=100     another selection, without reading a page again
   python -m pipeline run YOUR.warc.gz --output out/
 END

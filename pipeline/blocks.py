@@ -75,7 +75,7 @@ class Tree:
     parent, kind, tag, first, last: one number a node; the blocks first..last-1 are inside it. Node 0 is its own parent.
     kinds: the hashes (below BUCKETS) of a tag's words -> number of this kind of node.
     owner, linked, links: one number a block: its node, how many of its characters are links, how many links begin.
-    texts: the blocks' texts as they stand, '\\0' for a line break (see `tidy`). robots: what meta tags tell robots.
+    texts: the blocks' texts as they stand, '\\0' for a line break (see `tidy`).
     """
 
     parent: list[int] = field(default_factory=lambda: [0])
@@ -88,8 +88,6 @@ class Tree:
     links: list[int] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     title: str = ""
-    language: str = ""
-    robots: list[str] = field(default_factory=list)
     kinds: dict[tuple[int, ...], int] = field(default_factory=lambda: {(0,): 0})
 
     def open(self, parent: int, tag: int, kind: int) -> int:
@@ -104,13 +102,10 @@ class Tree:
     def declare(self, head: str) -> None:
         """Take in what <html> and <meta> say. Words that tell kinds of page apart become kinds without nodes."""
         if head.startswith("html"):
-            self.language = self.language or attribute(head, "lang")
             self.kinds.setdefault(_words("html", head), len(self.kinds))
             return
         name = (attribute(head, "name") or attribute(head, "property")).lower()
-        if name in ("robots", "googlebot"):
-            self.robots.append(attribute(head, "content").strip().lower())
-        elif name in ("og:type", "generator", "twitter:card"):
+        if name in ("og:type", "generator", "twitter:card"):
             words = _WORD.findall(attribute(head, "content")[:200])
             hashes = [_hash(f"={name} {word.lower()}") for word in words[:MAX_WORDS]]
             self.kinds.setdefault((_hash("=" + name), *hashes), len(self.kinds))

@@ -5,14 +5,56 @@ records read = documents + drops by reason; documents = kept + rejections by rea
 
 import json
 import time
+from collections.abc import Mapping
 
-from corpus import storage
+import numpy as np
+
+from corpus import document, storage
 from corpus.document import Reason
 from corpus.terminal import StepError, amount, size
+from pipeline.items import EXAMPLES
 
 BOOKS = "books.json"
 FAILED = "failed_files.json"
 TIMES = "times.json"
+
+
+def of_selection(table: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarray], part: int) -> dict:
+    """The books of a selection part: verdicts, every failing rule, languages, examples by address."""
+    verdict, kept = columns["verdict"], columns["verdict"] == 0
+    first = {Reason(int(v)).name: int(n) for v, n in zip(*np.unique(verdict[~kept], return_counts=True), strict=True)}
+    failing = {
+        r.name: int(n)
+        for r in Reason
+        if not r.is_drop and (n := np.count_nonzero(columns["reasons"] & np.uint32(r.bit)))
+    }
+    alone = {r.name: int(n) for r in Reason if not r.is_drop and (n := np.count_nonzero(columns["reasons"] == r.bit))}
+    examples = {
+        Reason(int(v)).name: [document.address(part, int(row)) for row in np.flatnonzero(verdict == v)[:EXAMPLES]]
+        for v in set(verdict[~kept])
+    }
+    languages = {}
+    for label in sorted(set(table["language"].astype(str))):
+        mine = table["language"].astype(str) == label
+        size = table["characters"].astype(np.int64)
+        languages[label] = {
+            "documents": int(mine.sum()),
+            "characters": int(size[mine].sum()),
+            "kept": int((mine & kept).sum()),
+            "kept_characters": int(size[mine & kept].sum()),
+            "epoch_characters": int((size * columns["copies"])[mine & ~columns["validation"]].sum()),
+            "validation": int((mine & columns["validation"]).sum()),
+        }
+    return {
+        "parts": 1,
+        "documents": len(verdict),
+        "kept": int(kept.sum()),
+        "rejections": first,
+        "failing": failing,
+        "alone": alone,
+        "languages": languages,
+        "examples": examples,
+    }
 
 
 def check_extract(receipt: dict, parts: int) -> None:
@@ -117,7 +159,7 @@ def summary_of_extract(receipt: dict, failed: list[dict]) -> list[str]:
     return [
         f"{amount(receipt['records'])} records -> {amount(receipt['documents'])} documents, "
         f"{amount(receipt['characters'])} characters{lost}",
-        f"dropped: {told(receipt, 'drops')}",
+        f"dropped: {told(receipt, 'drops')}; personal data masked: {masked(receipt)}",
     ]
 
 
@@ -129,6 +171,21 @@ def summary_of_select(receipt: dict) -> list[str]:
         f"({', '.join(most)}{', ...' if len(languages) > len(most) else ''})",
         f"rejected: {told(receipt, 'rejections')}",
     ]
+
+
+def masked(receipt: dict) -> str:
+    """How much personal data was masked, by kind, in words."""
+    counts = sorted(receipt.get("pii", {}).items(), key=lambda kv: (-kv[1], kv[0]))
+    return ", ".join(f"{n:,} {_KINDS.get(kind, kind)}" for kind, n in counts) or "none"
+
+
+_KINDS = {
+    "email": "e-mail addresses",
+    "ip": "IP addresses",
+    "phone": "phone numbers",
+    "iban": "IBANs",
+    "card": "card numbers",
+}
 
 
 def about(name: str) -> str:

@@ -5,7 +5,7 @@ import os
 
 from corpus import settings
 from corpus.terminal import size
-from pipeline import language
+from pipeline import books, language
 from pipeline.findings import Findings
 from pipeline.folder import Corpus
 
@@ -106,9 +106,12 @@ def _sources(corpus: Corpus) -> list[str]:
 def _making(corpus: Corpus) -> list[str]:
     extract, select = corpus.settings.get("extract", {}), corpus.settings.get("select", {})
     content = "all of its text" if extract.get("extractor") == "text" else "its main content"
-    masked = "are masked" if extract.get("personal_data") == "mask" else "were left as they are"
+    masked = (
+        f"are masked: {books.masked(corpus.documents)}" if extract.get("pii") == "mask" else "were left as they are"
+    )
     lines = ["## How it was made\n", f"From each page {content} was taken, decoded and cleaned."]
-    lines += [f"E-mail and IP addresses {masked}. The language was identified from the text."]
+    lines += [f"E-mail and IP addresses, phone numbers, IBANs and card numbers {masked}."]
+    lines += ["The language was identified from the text."]
     if corpus.selection is not None:
         near = ", the same or nearly the same text" if select.get("near_duplicates") else " or the same text"
         lines += [f"Of documents with the same URL{near} one was kept."]
@@ -142,8 +145,9 @@ def _limits(corpus: Corpus, found: Findings) -> list[str]:
     wishes = ", ".join(f"{n:,} {k}" for k, n in sorted(found.wishes.items())) or "none"
     damage = corpus.documents["lost_bytes"]
     lines = ["## Limits\n", "- The texts belong to their authors; nobody was asked for a licence."]
-    lines += [f"- Robots tags that pages carry are noted, not acted on: {wishes}."]
-    lines += ["- Names and other personal data remain in the texts; only e-mail and IP addresses are looked for."]
+    respected = ", ".join(corpus.settings.get("select", {}).get("respect", [])) or "none"
+    lines += [f"- What pages ask for in tags and headers: {wishes}. Respected, by rejecting the page: {respected}."]
+    lines += ["- Names, postal addresses and other personal data remain in the texts."]
     lines += ["- A language label is a classifier's; for small languages and short texts it errs more often."]
     lines += ["- Quality rules look at form. Falsehoods, hate and machine-made text pass them."]
     lines += [f"- {damage:,} bytes of damaged crawl files could not be read."] if damage else []

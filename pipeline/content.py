@@ -1,4 +1,4 @@
-"""HTML -> main text and the page's hints, by an extractor of choice behind bounds on what a parser is given.
+"""HTML -> main text and title, by an extractor of choice behind bounds on what a parser is given.
 
 The bounds are cheap and deterministic: markup that only serves to exhaust a parser (depth, attributes of one tag,
 formatting elements left open) is refused before it is parsed, since native code cannot be interrupted.
@@ -42,12 +42,10 @@ class TooComplex(Exception):
 class Content:
     text: str
     title: str = ""
-    language: str = ""  # <html lang>
-    robots: str = ""  # robots meta tags, as they stand
 
 
 def extract(html: str, extractor: str = "own") -> Content:
-    """The page's text, title and hints. extractor: own and trafilatura may find nothing to keep; resiliparse gives all
+    """The page's text and title. extractor: own and trafilatura may find nothing to keep; resiliparse gives all
     of the text then; text: all of the text always. Errors: TooComplex."""
     data = html.encode("utf-8", "replace")
     check(data)
@@ -60,14 +58,13 @@ def extract(html: str, extractor: str = "own") -> Content:
         text = _text(tree, extractor == "resiliparse")
         if extractor == "resiliparse" and not text.strip():
             text = _text(tree, False)
-    head = tree.head
-    return Content(text, (tree.title or "").strip(), _declared_language(tree), _robots(head) if head else "")
+    return Content(text, (tree.title or "").strip())
 
 
 def _own(data: bytes) -> Content:
     tree, texts = block_features.read(data)
     text = main_text.extract(tree, texts)
-    return Content(text, blocks.tidy(tree.title, False), tree.language, ", ".join(r for r in tree.robots if r))
+    return Content(text, blocks.tidy(tree.title, False))
 
 
 def libraries(extractor: str) -> list[str]:
@@ -99,19 +96,6 @@ def _text(tree: HTMLTree, main_content: bool) -> str:
         noscript=False,
         comments=True,
     )
-
-
-def _declared_language(tree: HTMLTree) -> str:
-    roots = tree.document.get_elements_by_tag_name("html") if tree.document else []
-    return next((root.getattr("lang", "") or "" for root in roots), "")
-
-
-def _robots(head) -> str:
-    found = []
-    for meta in head.get_elements_by_tag_name("meta"):
-        if (meta.getattr("name", "") or "").lower() in ("robots", "googlebot"):
-            found.append((meta.getattr("content", "") or "").strip().lower())
-    return ", ".join(f for f in found if f)
 
 
 def check(data: bytes) -> None:

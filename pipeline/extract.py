@@ -13,16 +13,20 @@ import xxhash
 
 from corpus import document, settings, storage
 from corpus.document import DOCUMENT, Reason, Signals
-from pipeline import charset, cluster, content, duplicates, http, language, signals, tables, text, warc
+from pipeline import charset, cluster, content, duplicates, hints, http, language, personal, signals, tables, text, warc
 from pipeline.items import Item, no_tick
 
 FLUSH_DOCUMENTS, FLUSH_CHARACTERS = 4096, 1 << 25
 """A row group is written when it has so many documents or so much text, which bounds the memory of an item."""
-_LIBRARIES = ("resiliparse", "ftfy", "chardet", "chardetng-py", "fasttext-community", "numpy", "pyarrow", "regex")
+_LIBRARIES = (
+    *("resiliparse", "ftfy", "chardet", "chardetng-py", "fasttext-community", "google-re2"),
+    *("numpy", "pyarrow", "regex"),
+)
 _SOURCES = (
     *("../corpus/document.py", "block_features.py", "blocks.py", "charset.py", "content.py", "duplicates.py"),
-    *("extract.py", "fasttext_file.py", "http.py", "language.py", "languages.tsv", "main_text.py", "mojibake.py"),
-    *("models/content.npz", "sections.py", "signals.py", "tables.py", "text.py", "warc.py", "words.py"),
+    *("extract.py", "fasttext_file.py", "hints.py", "http.py", "language.py", "languages.tsv", "main_text.py"),
+    *("models/content.npz", "mojibake.py", "personal.py", "sections.py", "signals.py", "tables.py", "text.py"),
+    *("warc.py", "words.py"),
 )
 _DAMAGES = 100
 _EXAMPLES = 3
@@ -103,7 +107,7 @@ def run(
 
 
 def _writer(path: str) -> pq.ParquetWriter:
-    repeated = ["source_file", "language", "charset", "charset_source", "page_language", "robots"]
+    repeated = ["source_file", "language", "charset", "charset_source", "page_language", "page_date", "robots"]
     return pq.ParquetWriter(path, DOCUMENT, compression="zstd", compression_level=3, use_dictionary=repeated)
 
 
@@ -131,6 +135,7 @@ class _Part:
         self.rows: list[tuple] = []
         self.records = self.documents = self.page_bytes = self.characters = self.truncated = self.lost = 0
         self.drops: dict[str, int] = {}
+        self.pii: dict[str, int] = {}
         self.examples: dict[str, list] = {}
         self.languages: dict[str, dict[str, int]] = {}
         self.damages: list[list] = []
@@ -144,7 +149,7 @@ class _Part:
         try:
             if number in skip:
                 raise Dropped(Reason.CRASHED, "the process died or ran out of its limits on this record")
-            row = make_row(entry)
+            row, masked = make_row(entry)
         except Dropped as drop:
             self._drop(entry, drop)
             return
@@ -157,6 +162,8 @@ class _Part:
         self.characters += characters
         self.waiting += characters
         self.truncated += row[_TRUNCATED]
+        for kind, count in masked.items():
+            self.pii[kind] = self.pii.get(kind, 0) + count
 
     def _drop(self, entry, drop: Dropped) -> None:
         name = drop.reason.name
@@ -189,6 +196,7 @@ class _Part:
             "page_bytes": self.page_bytes,
             "characters": self.characters,
             "truncated": self.truncated,
+            "pii": self.pii,
             "lost_bytes": self.lost,
             "languages": self.languages,
             "examples": self.examples,
@@ -243,23 +251,24 @@ def make(
     item: Item,
     extract: settings.Extract,
     identifier: language.Identifier,
-) -> tuple:
-    """The row of a record, in the order of DOCUMENT. Errors: Dropped."""
+) -> tuple[tuple, dict[str, int]]:
+    """(the row of a record in the order of DOCUMENT, how much personal data was masked, by kind). Errors: Dropped."""
     if isinstance(entry, warc.Damage):
         raise Dropped(Reason.BROKEN_RECORD, entry.reason)
     page = _of_row(entry, item) if isinstance(entry, tables.Row) else _of_record(entry, extract)
-    raw, found, name, source = _read_text(page, extract)
-    clean = text.clean(raw)
-    if extract.personal_data == "mask":
-        clean = text.mask_personal_data(clean)
+    raw, found, told, name, source = _read_text(page, extract)
+    clean, title = text.clean(raw), text.clean(found.title)
+    masked: dict[str, int] = {}
+    if extract.pii == "mask":
+        clean, masked = personal.mask(clean)
+        title, _ = personal.mask(title)
     if not clean:
         raise Dropped(Reason.EMPTY)
     label = identifier.identify(clean)
     url = page.url[:4096]
-    robots = ", ".join(r for r in (page.headers.get("x-robots-tag", "").lower(), found.robots) if r)
     identity = page.identity or f"{page.url}|{page.time}|{item.path}|{page.offset}|{page.index}"
     values = signals.measure(clean)
-    return (
+    row = (
         xxhash.xxh3_128_digest(identity.encode("utf-8", "surrogatepass")),
         url,
         _time(page.time),
@@ -268,14 +277,13 @@ def make(
         page.length,
         page.index,
         clean,
-        text.clean(found.title)[:500],
+        title[:500],
         label.label,
         label.score,
         label.lines_in_language,
         name,
         source,
-        found.language[:35],
-        robots[:200],
+        *astuple(told),
         page.truncated,
         duplicates.text_hash(clean),
         duplicates.url_hash(url),
@@ -283,6 +291,7 @@ def make(
         duplicates.signature(duplicates.word_hashes(clean)),
         *(getattr(values, f.name) for f in fields(Signals)),
     )
+    return row, masked
 
 
 def _of_row(row: tables.Row, item: Item) -> Page:
@@ -358,22 +367,23 @@ def _is_html(kind: str, page: Page) -> bool:
     raise Dropped(Reason.NOT_HTML, kind or "no content type")
 
 
-def _read_text(page: Page, extract: settings.Extract) -> tuple[str, content.Content, str, str]:
-    """(text, what else the page says, charset, who said so). Errors: Dropped."""
+def _read_text(page: Page, extract: settings.Extract) -> tuple[str, content.Content, hints.Hints, str, str]:
+    """(text, content, what the page says about itself, charset, who said so). Errors: Dropped."""
     if page.text is not None:
-        return page.text, content.Content(""), "utf-8", "input"
+        return page.text, content.Content(""), hints.Hints(), "utf-8", "input"
     if not page.data.strip():
         raise Dropped(Reason.EMPTY)
     decoded = charset.decode(page.data, page.headers.get("content-type", ""), page.is_html)
     if decoded is None:
         raise Dropped(Reason.UNDECODABLE, "no charset fits")
     if not page.is_html:
-        return decoded.text, content.Content(""), decoded.charset, decoded.source
+        return decoded.text, content.Content(""), hints.hints("", page.headers), decoded.charset, decoded.source
     try:
         found = content.extract(decoded.text, extract.extractor)
     except content.TooComplex as error:
         raise Dropped(Reason.TOO_COMPLEX, str(error)) from None
-    return found.text, found, decoded.charset, decoded.source
+    told = hints.hints(decoded.text, page.headers, page.url)
+    return found.text, found, told, decoded.charset, decoded.source
 
 
 def _time(value: str) -> datetime.datetime | None:

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field, fields
 
 import numpy as np
+import pyarrow.compute as pc
 
 from corpus.document import Reason, Signals, address
 from corpus.terminal import StepError
@@ -29,7 +30,7 @@ SAID = {
 }
 """Who said which charset a page is in."""
 _EMPTY_LINES = re.compile(r"\n\s*\n")
-_WISHES = re.compile(r"\b(?:noindex|noarchive|nosnippet|noai|noimageai)\b")
+_WISHES = ("noindex", "noai", "noimageai", "tdm_reserved")
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class Findings:
     parts: int = 0  # that were read
     documents: int = 0  # in them
     charsets: Counter[tuple[str, str]] = field(default_factory=Counter)  # (charset, who said so)
-    wishes: Counter[str] = field(default_factory=Counter)  # robots hints of pages
+    wishes: Counter[str] = field(default_factory=Counter)  # what pages ask for: _WISHES
+    dated: int = 0  # documents that say when they were published
     sizes: Counter[str] = field(default_factory=Counter)  # clusters by size, in words
     clusters: int = 0
     clustered: int = 0  # documents in clusters
@@ -87,16 +89,15 @@ def spread(count: int, most: int) -> list[int]:
 
 def _count_columns(corpus: Corpus, part: int, found: Findings) -> None:
     try:
-        table = corpus.columns(part, ["charset", "charset_source", "robots"])
+        table = corpus.columns(part, ["charset", "charset_source", "page_date", *_WISHES])
     except StepError:
         if corpus.documents["counts"].get(corpus.plan[part].part):
             raise
         return  # of an item that could not be read at all
     found.documents += table.num_rows
     found.charsets.update(zip(table["charset"].to_pylist(), table["charset_source"].to_pylist(), strict=True))
-    for robots in table["robots"].to_pylist():
-        if robots:
-            found.wishes.update(set(_WISHES.findall(robots)))
+    found.dated += table.num_rows - table["page_date"].null_count
+    found.wishes.update({wish: n for wish in _WISHES if (n := pc.sum(table[wish]).as_py())})
 
 
 def _count_clusters(corpus: Corpus, part: int, found: Findings) -> list[tuple[int, int, int, bool]]:

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
@@ -16,7 +17,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, 
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.window import GlobalWindows
 
-from corpus import storage
+from corpus import storage, terminal
 from corpus.settings import nearest
 from corpus.terminal import Progress, StepError, UserError, say
 from pipeline import cluster, items
@@ -28,6 +29,22 @@ LOCAL = ("", "FnApiRunner", "DirectRunner", "direct", "BundleBasedDirectRunner")
 _progress: Progress | None = None
 _errors: list[Exception] = []
 """Of the local run: what is shown while it goes on, and what a task raised (Beam would hand on its text alone)."""
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """The tasks of a graph: the small file that lists them and who reads it; and how progress counts them: of `total`
+    in all, shown by `unit`, each counts its receipt's `amount`, or 1."""
+
+    path: str
+    read: Callable[[str], Iterable]
+    total: float
+    unit: Callable[[float], str] = terminal.amount
+    amount: str = ""
+
+    def receipt(self, label: str) -> str:
+        """Where the sum of a graph's receipts is handed over."""
+        return storage.join(self.path.rpartition("/")[0], f"receipt-{label}.json")
 
 
 class Runner:
@@ -54,64 +71,36 @@ class Runner:
         if not self.local:
             cluster.check_paths(self.name, paths)
 
-    def map(
-        self,
-        label: str,
-        tasks: str,
-        read: Callable[[str], Iterable],
-        function: Callable,
-        context: dict,
-        total: float,
-        unit: Callable[[float], str],
-        amount: str = "",
-    ) -> dict:
-        """function(task, **context) for every task that `read(tasks)` finds; the sum of the receipts.
-
-        tasks: path of a small file. total, unit: of the progress, which counts the receipts' `amount` (or tasks).
-        """
-        out = storage.join(storage.join(tasks).rpartition("/")[0], f"receipt-{label}.json")
-        with _Watch(self, label, total, unit), self._pipeline() as pipeline:
-            receipts = (
-                pipeline
-                | "Tasks" >> beam.Create([tasks])
-                | "Read" >> beam.FlatMap(_Read(read))
-                | "Spread" >> beam.Reshuffle()
-                | label >> beam.ParDo(Work(function, context, self.workers, amount))
+    def map(self, label: str, tasks: Tasks, function: Callable, context: dict) -> dict:
+        """function(task, **context) for every task; the sum of the receipts."""
+        with _Watch(self, label, tasks), self._pipeline() as pipeline:
+            receipts = _spread(pipeline, tasks) | label >> beam.ParDo(
+                Work(function, context, self.workers, tasks.amount)
             )
-            _sum_into(receipts, out)
-        return _take(label, out)
+            _sum_into(receipts, tasks.receipt(label))
+        return _take(label, tasks.receipt(label))
 
-    def exchange(
-        self,
-        label: str,
-        tasks: str,
-        read: Callable[[str], Iterable],
-        produce: Callable,
-        consume: Callable,
-        context: dict,
-        total: float,
-        unit: Callable[[float], str],
-    ) -> dict:
+    def exchange(self, label: str, tasks: Tasks, produce: Callable, consume: Callable, context: dict) -> dict:
         """produce(task, **context) -> ([(range, packed bytes)], receipt); the packed bytes of a range meet in
         consume(range, chunks, **context) -> receipt. Through Beam's GroupByKey, for clusters."""
-        out = storage.join(storage.join(tasks).rpartition("/")[0], f"receipt-{label}.json")
-        with _Watch(self, label, total, unit), self._pipeline() as pipeline:
-            produced = (
-                pipeline
-                | "Tasks" >> beam.Create([tasks])
-                | "Read" >> beam.FlatMap(_Read(read))
-                | "Spread" >> beam.Reshuffle()
-                | "Keys" >> beam.ParDo(Produce(produce, context)).with_outputs("receipt", main="packed")
-            )
+        with _Watch(self, label, tasks), self._pipeline() as pipeline:
+            keys = beam.ParDo(Produce(produce, context)).with_outputs("receipt", main="packed")
+            produced = _spread(pipeline, tasks) | "Keys" >> keys
             consumed = produced.packed | "Meet" >> beam.GroupByKey() | "Range" >> beam.ParDo(Consume(consume, context))
-            _sum_into((produced.receipt, consumed) | "Receipts" >> beam.Flatten(), out)
-        return _take(label, out)
+            _sum_into((produced.receipt, consumed) | "Receipts" >> beam.Flatten(), tasks.receipt(label))
+        return _take(label, tasks.receipt(label))
 
     def _pipeline(self) -> beam.Pipeline:
         try:
             return beam.Pipeline(FnApiRunner() if self.local else self.name, options=self.options)
         except (ImportError, ValueError) as error:
             raise UserError(f"runner options: {' '.join(str(error).split())}") from None
+
+
+def _spread(pipeline: beam.Pipeline, tasks: Tasks):
+    """The tasks, each to whoever is free."""
+    found = pipeline | "List" >> beam.Create([tasks.path]) | "Read" >> beam.FlatMap(_Read(tasks.read))
+    return found | "Spread" >> beam.Reshuffle()
 
 
 def _sum_into(receipts, out: str) -> None:
@@ -160,9 +149,9 @@ def _tell_links() -> None:
 class _Watch:
     """Progress of a local run around a graph; the first error of a task comes out as it was raised."""
 
-    def __init__(self, runner: Runner, label: str, total: float, unit: Callable[[float], str]):
+    def __init__(self, runner: Runner, label: str, tasks: Tasks):
         self.runner, self.label = runner, label
-        self.progress = Progress(label, total, unit, runner.quiet)
+        self.progress = Progress(label, tasks.total, tasks.unit, runner.quiet)
 
     def __enter__(self):
         global _progress

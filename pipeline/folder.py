@@ -40,6 +40,11 @@ class Corpus:
         """The labels that the selection kept to; () = all."""
         return tuple(self.settings.get("select", {}).get("languages", ()))
 
+    @property
+    def respect(self) -> tuple[str, ...]:
+        """The wishes of pages that the selection respected."""
+        return tuple(self.settings.get("select", {}).get("respect", ()))
+
     def columns(self, part: int, names: Iterable[str]) -> pa.Table:
         """Columns of a part, those of documents and those of the selection side by side. Errors: StepError."""
         table, wanted = None, list(names)

@@ -17,6 +17,14 @@ ENCODINGS = (
 _PAIRS = 0b11_1000_0000
 """mac-roman, cp1251, cp1253: here sound text has many single pairs ('l’été', 'Він'), so two must follow each other."""
 _CYRILLIC, _NOT_LATIN = 0b01_0000_0000, 0b11_0000_0000
+_LATIN_1 = 0b11  # latin-1 and cp1252
+_SINGLE, _CONTROL, _LOST, _EVERY = 1 << 10, 1 << 11, 1 << 12, 0b111_1111_1111
+"""Bits beside those of the ten encodings; _LOST: a continuation that became a space or a question mark."""
+_BITS = 13
+_SPACED, _QUESTIONED = 1 << 13, 1 << 14  # of leads: _LOST may follow
+_BEFORE_SPACE, _BEFORE_QUESTION = [0xC2, 0xC3, 0xC5, 0xCE, 0xD0, 0xD9], [0xC2, 0xC3]
+_AROUND_SPACE = [0xE0, 0xE1, 0xE2, 0xE3, 0xF0]
+"""Leads of 2 and of 3 or 4 bytes in Latin-1 behind which ftfy makes a space a no-break space again."""
 _SINGLE_MAC = "¬√ƒ≈∆◊"  # leads of Mac Roman that no letter follows in sound text
 
 _LEADS_2, _LEADS_3, _LEADS_4, _TAILS = (0xC2, 0xE0), (0xE0, 0xF0), (0xF0, 0xF5), (0x80, 0xC0)
@@ -31,42 +39,69 @@ def _misread(byte: int, encoding: str) -> str:
 def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Four (0x10000,) uint16 tables, a bit for each encoding: leads of 2 and of 3 or 4 bytes, continuations, and
     continuations that are no letters."""
-    leads_2, leads_3, tails, signs = (np.zeros(0x10000, np.uint16) for _ in range(4))
+    leads_2, leads_3, tails = (np.zeros(0x10000, np.uint16) for _ in range(3))
     for place, encoding in enumerate(ENCODINGS):
         for table, span in ((leads_2, _LEADS_2), (leads_3, _LEADS_3), (leads_3, _LEADS_4), (tails, _TAILS)):
             for byte in range(*span):
                 table[ord(_misread(byte, encoding))] |= 1 << place
     tails[0xA0] &= 0xFFFF ^ _NOT_LATIN  # good Russian sets dashes behind no-break spaces
     for sign in _SINGLE_MAC:
-        leads_2[ord(sign)] |= 1 << len(ENCODINGS)
-    tails |= (tails >> ENCODINGS.index("mac-roman") & 1) << len(ENCODINGS)
-    tails[0xFFFD] = tails.max() | (1 << len(ENCODINGS) + 1) - 1  # what a lossy decoder left of a byte
+        leads_2[ord(sign)] |= _SINGLE
+    tails |= np.where(tails >> ENCODINGS.index("mac-roman") & 1, _SINGLE, 0).astype(np.uint16)
+    tails[0xFFFD] = _EVERY  # what a lossy decoder left of a byte
     letters = words.classes()[:0x10000] & words.LETTER != 0
     signs = np.where(letters, 0, tails).astype(np.uint16)
-    signs[[ord(sign) for sign in "ЂЋЃЌЉЊЏђ"]] |= _CYRILLIC
+    signs[[ord(sign) for sign in "ЂЋЃЌЉЊЏђҐ"]] |= _CYRILLIC
+    leads_2[_BEFORE_SPACE] |= _SPACED
+    leads_2[_BEFORE_QUESTION] |= _QUESTIONED
+    leads_3[_AROUND_SPACE] |= _SPACED
     return leads_2, leads_3, tails, signs
+
+
+@functools.cache
+def table() -> np.ndarray:
+    """(0x110000,) uint32: what each code point can be, leads << 13 | continuations, so that one look-up and one AND of
+    neighbours tell where something may be wrong. A C1 control is a lead that everything continues."""
+    leads_2, leads_3, tails, _ = _tables()
+    packed = np.full(0x110000, _CONTROL, np.uint32)
+    leads = (leads_2 | leads_3) & _EVERY
+    packed[:0x10000] |= leads.astype(np.uint32) << np.uint32(_BITS) | tails
+    packed[0x80:0xA0] |= _CONTROL << _BITS
+    packed[[*_BEFORE_SPACE, *_AROUND_SPACE]] |= _LOST << _BITS
+    packed[[0x20, 0x3F]] |= _LOST
+    return packed
 
 
 def _is_ascii_letter(points: np.ndarray) -> np.ndarray:
     return ((points | 0x20) - ord("a")).astype(np.uint32) < 26
 
 
-def suspects(points: np.ndarray) -> np.ndarray:
-    """Places in `words.codes(text)` at which a misread UTF-8 sequence or a C1 control may stand, ascending."""
-    if len(points) < 1 or points.max() < 0x80:
+def suspects(points: np.ndarray, packed: np.ndarray | None = None) -> np.ndarray:
+    """Places in `words.codes(text)` at which a misread UTF-8 sequence or a C1 control may stand, ascending.
+    packed: (characters,) table()[points], where it is at hand; its upper six bits are not looked at."""
+    if not len(points):
         return np.zeros(0, np.int64)
-    controls = np.flatnonzero((points >= 0x80) & (points < 0xA0))
-    short = np.where(points < 0x10000, points, 0)
-    leads_2, leads_3, tails, signs = (table[short] for table in _tables())
-    pairs = leads_2[:-1] & tails[1:]
-    found = [controls, np.flatnonzero(pairs & ~np.uint16(_PAIRS))]
-    found.append(np.flatnonzero(pairs[:-2] & pairs[2:]))
-    latin = _is_ascii_letter(points)  # no Cyrillic or Greek pair stands beside one
-    mixed = pairs & np.uint16(_NOT_LATIN) != 0
-    found += [np.flatnonzero(mixed[:-1] & latin[2:]), np.flatnonzero(mixed[1:] & latin[:-2]) + 1]
-    triples = leads_3[:-2] & tails[1:-1] & tails[2:]
-    triples &= (signs[1:-1] | signs[2:]) | ~np.uint16(_CYRILLIC)  # Ukrainian has 'дії' in every other line
-    found.append(np.flatnonzero(triples))
-    # A no-break space that became a space: 'Ã ' is a misread 'à'.
-    found.append(np.flatnonzero((points[:-1] == 0xC3) & (points[1:] == 0x20)))
-    return np.unique(np.concatenate(found))
+    packed = table()[points] if packed is None else packed
+    places = np.flatnonzero((packed[:-1] >> np.uint32(_BITS)) & packed[1:] & np.uint32((1 << _BITS) - 1))
+    if 0x80 <= points[-1] < 0xA0:
+        places = np.append(places, len(points) - 1)
+    return places[_is_suspect(points, places)] if len(places) else places
+
+
+def _is_suspect(points: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """(places,) bool, by the characters around each place, from the one before it to the third behind it."""
+    padded = np.concatenate((np.zeros(1, points.dtype), np.minimum(points, 0xFFFF), np.zeros(3, points.dtype)))
+    before, first, second, third, fourth = (padded.take(places + k) for k in range(5))
+    leads_2, leads_3, tails, signs = _tables()
+    pairs = leads_2[first] & tails[second]
+    found = (first >= 0x80) & (first < 0xA0)
+    found |= pairs & ~np.uint16(_PAIRS) != 0
+    found |= pairs & leads_2[third] & tails[fourth] != 0
+    latin = _is_ascii_letter(before) | _is_ascii_letter(third)  # no Cyrillic or Greek pair stands beside one
+    found |= (pairs & np.uint16(_NOT_LATIN) != 0) & latin
+    found |= (second == 0x20) & (leads_2[first] & _SPACED != 0) | (second == 0x3F) & (leads_2[first] & _QUESTIONED != 0)
+    around = leads_3[first] & _SPACED != 0
+    lost_2, lost_3 = around & (second == 0x20), around & (third == 0x20) & (second > 0x7F) | (third == 0x3F)
+    triples = leads_3[first] & (tails[second] | _LATIN_1 * lost_2) & (tails[third] | _LATIN_1 * lost_3)
+    triples &= (signs[second] | signs[third]) | ~np.uint16(_CYRILLIC)  # Ukrainian has 'дії' in every other line
+    return found | (triples != 0)

@@ -18,6 +18,7 @@ from pipeline.folder import Corpus
 _SHOWN = ["url", "crawl_time", "title", "language", "language_score", "words", "text", "verdict", "reasons", "copies"]
 _TOLD = [
     *("id", "url", "crawl_time", "source_file", "source_offset", "source_length", "source_record", "title"),
+    *("page_date", "canonical", "noindex", "noai", "noimageai", "tdm_reserved"),
     *("charset", "charset_source", "page_language", "robots", "truncated", "lines_in_language", *selection.COLUMNS),
     *("verdict", "reasons", "cluster", "cluster_size", "winner", "copies", "validation"),
 ]
@@ -185,7 +186,10 @@ def _content(row: dict[str, Any]) -> dict[str, str]:
         "title": safe(row["title"]),
         "charset": f"{row['charset']}, said by: {findings.SAID.get(row['charset_source'], row['charset_source'])}",
         "language": f"{row['language']}{name}, score {figure(row['language_score'])}; {agree}{page}",
+        "published": row["page_date"].isoformat() if row["page_date"] else "",
+        "canonical": safe(row["canonical"]) if row["canonical"] != row["url"] else "",
         "robots": safe(row["robots"]),
+        "rights": "text and data mining reserved" if row["tdm_reserved"] else "",
         "text": f"{row['characters']:,} characters, {row['words']:,} words, {row['lines']:,} lines",
     }
 
@@ -195,6 +199,7 @@ def _rules(corpus: Corpus, row: dict[str, Any]) -> Iterator[str]:
     bits = row["reasons"] if "reasons" in row else _judge(corpus, row)
     for reason in Reason:
         asked = reason in selection.RULES or (reason is Reason.OTHER_LANGUAGE and corpus.languages)
+        asked = asked or reason in [selection.WISHES[wish][0] for wish in corpus.respect]
         if reason.is_drop or not (asked or bits & reason.bit):
             continue
         verdict = "FAIL" if bits & reason.bit else "pass"
@@ -202,8 +207,10 @@ def _rules(corpus: Corpus, row: dict[str, Any]) -> Iterator[str]:
 
 
 def _judge(corpus: Corpus, row: dict[str, Any]) -> int:
-    columns: dict[str, np.ndarray] = {n: np.array([row[n]], _type(row[n])) for n in selection.COLUMNS}
-    return int(selection.judge(columns, corpus.thresholds, corpus.languages)[0])
+    columns: dict[str, np.ndarray] = {
+        n: np.array([row[n]], _type(row[n])) for n in selection.columns_read(corpus.respect)
+    }
+    return int(selection.judge(columns, corpus.thresholds, corpus.languages, corpus.respect)[0])
 
 
 def _type(value: object) -> type:
@@ -217,6 +224,9 @@ def _seen(corpus: Corpus, reason: Reason, row: dict[str, Any]) -> str:
         return f"language {row['language']}"
     if reason is Reason.PLACEHOLDER:
         return f"placeholder text: {'yes' if row['placeholder'] else 'no'}"
+    for wished, column in selection.WISHES.values():
+        if reason is wished:
+            return f"{column}: {'yes' if row[column] else 'no'}"
     return "does not apply to this script" if reason in selection.RULES else reason.about
 
 

@@ -1,6 +1,7 @@
 """report.html: what became of a crawl, in one file that opens offline; and the dataset card. Works after every step:
 what is not there yet is left out. The same corpus gives the same bytes, but for the times."""
 
+import dataclasses
 import os
 
 from corpus import settings, storage
@@ -197,7 +198,9 @@ def _charsets(corpus: Corpus, found: Findings) -> str:
     wishes = sorted(found.wishes.items(), key=lambda kv: (-kv[1], kv[0]))
     wished = ", ".join(f"{n:,} {text(word)}" for word, n in wishes) or "none"
     cut = corpus.documents["truncated"]
-    shown += f"<p>Wishes in robots tags and headers, noted and not acted on: {wished}. "
+    respected = corpus.settings.get("select", {}).get("respect", [])
+    shown += f"<p>What pages ask for in tags and headers: {wished}; respected: {', '.join(respected) or 'none'}. "
+    shown += f"Personal data masked: {books.masked(corpus.documents)}. Pages that tell their date: {found.dated:,}. "
     return shown + f"Cut short by the crawler or by max_page_bytes: {cut:,} documents.{_seen_in(corpus, found)}</p>"
 
 
@@ -245,8 +248,8 @@ def _settings(corpus: Corpus) -> str:
     shown = ""
     for section, values in corpus.settings.items():
         kind = Thresholds if section == "thresholds" else settings.SECTIONS.get(section)
-        defaults = {k: f.default for k, f in getattr(kind, "__dataclass_fields__", {}).items()}
-        rows = [[code(k), code(_value(v)), _default(v, defaults.get(k))] for k, v in values.items()]
+        fields = getattr(kind, "__dataclass_fields__", {})
+        rows = [[code(k), code(_value(v, fields.get(k))), _default(v, fields.get(k))] for k, v in values.items()]
         heads, kinds = ["name", "value", "instead of"], "ttt"
         if not any(row[2] for row in rows):
             heads, kinds, rows = heads[:2], kinds[:2], [row[:2] for row in rows]
@@ -254,13 +257,18 @@ def _settings(corpus: Corpus) -> str:
     return shown
 
 
-def _value(value: object) -> str:
-    return ", ".join(map(str, value)) or "all" if isinstance(value, list | tuple) else str(value)
+def _value(value: object, field: dataclasses.Field | None) -> str:
+    """A value as one reads it; what an empty list means, its setting tells."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or (field.metadata.get("empty", "") if field else "")
+    return str(value)
 
 
-def _default(value: object, default: object) -> str:
-    same = default is None or default == "" or _value(default) == _value(value)
-    return "" if same else code(_value(default))
+def _default(value: object, field: dataclasses.Field | None) -> str:
+    """The default, where there is one and the value is another."""
+    if field is None or field.default == "" or _value(field.default, field) == _value(value, field):
+        return ""
+    return code(_value(field.default, field))
 
 
 def _books(corpus: Corpus) -> str:

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 from corpus import document, mixture, settings, storage
 from corpus.document import SELECTION, Reason
 from corpus.terminal import StepError
-from pipeline import duplicates, extract, selection
-from pipeline.items import EXAMPLES, add_receipts, no_tick
+from pipeline import blocklist, books, duplicates, extract, selection
+from pipeline.items import add_receipts, no_tick
 from pipeline.selection import CONTESTANT, VERDICT, Thresholds
 
 KEY = np.dtype([("key", "<u8"), ("address", "<u8")])
@@ -47,6 +47,7 @@ class Job:
     ranges: int
     labels: tuple[str, ...]  # all languages of the corpus, sorted
     fingerprint: str
+    blocked: str = ""  # digest of the blocklist, '' where there is none
 
     def path(self, *names: str) -> str:
         return storage.join(self.folder, *names)
@@ -196,6 +197,27 @@ def _of_part(table: np.ndarray, part: int) -> tuple[np.ndarray, np.ndarray]:
     return (table["address"][low:high] & np.uint64(0xFFFFFFFF)).astype(np.int64), table[low:high]
 
 
+# --- rules --------------------------------------------------------------------------------------------------------
+
+
+def _columns(job: Job, *more: str) -> list[str]:
+    """The columns of documents that the rules read, and more."""
+    return [*selection.columns_read(job.settings.respect), *(["url"] if job.blocked else []), *more]
+
+
+def _judge(table: dict[str, np.ndarray], job: Job) -> np.ndarray:
+    """(documents,) uint32 bit sets of the rules that fail, the blocklist among them."""
+    bits = selection.judge(table, job.thresholds, job.settings.languages, job.settings.respect)
+    if job.blocked:
+        listed = blocklist.made(job.path("selection", "work", BLOCKLIST), job.blocked)
+        bits[listed.blocks(table["url"])] |= np.uint32(Reason.BLOCKED.bit)
+    return bits
+
+
+BLOCKLIST = "blocklist"
+"""The blocklist's hashes in the work folder: read by each process once, in milliseconds."""
+
+
 # --- contest ------------------------------------------------------------------------------------------------------
 
 _CONTEST = ["id", "crawl_time", "url_hash", "text_hash"]
@@ -206,8 +228,8 @@ def contest(run: Run, job: Job) -> tuple[list[tuple[int, bytes]], dict]:
     clusters = _of_run(run, job, "clusters", CLUSTERED)
     found, amounts = [], np.zeros(len(job.labels), np.int64)
     for k, part in enumerate(run.parts):
-        table = _numpy(_read(job.path("documents", part), [*selection.COLUMNS, *_CONTEST]))
-        passes = selection.judge(table, job.thresholds, job.settings.languages) == 0
+        table = _numpy(_read(job.path("documents", part), _columns(job, *_CONTEST)))
+        passes = _judge(table, job) == 0
         label = np.searchsorted(np.array(job.labels), table["language"].astype(str))
         np.add.at(amounts, label[passes], table["characters"][passes].astype(np.int64))
         rows, entries = _of_part(clusters, run.first + k)
@@ -277,14 +299,14 @@ def apply(run: Run, job: Job, copies: dict[str, float], tick=no_tick) -> dict:
     winners = _of_run(run, job, "work", VERDICT)
     total: dict[str, Any] = {}
     for k, part in enumerate(run.parts):
-        table = _numpy(_read(job.path("documents", part), [*selection.COLUMNS, "id", "site_hash"]))
+        table = _numpy(_read(job.path("documents", part), _columns(job, "id", "site_hash")))
         columns = _decide(
             table, run.first + k, job, copies, _of_part(clusters, run.first + k), _of_part(winners, run.first + k)
         )
         source = extract.read_part_metadata(job.path("documents", part))
         if not source:
             raise StepError(f"{part}: changed while it was read; run select again")
-        receipt = _receipt(table, columns, run.first + k)
+        receipt = books.of_selection(table, columns, run.first + k)
         metadata = document.metadata(fingerprint=job.fingerprint, aligned=source["fingerprint"], receipt=receipt)
         _write_part(job.path("selection", part), columns, metadata)
         total = add_receipts([total, receipt])
@@ -293,7 +315,7 @@ def apply(run: Run, job: Job, copies: dict[str, float], tick=no_tick) -> dict:
 
 def _decide(table, part: int, job: Job, copies: dict[str, float], clusters, winners) -> dict[str, np.ndarray]:
     own = addresses(part, len(table["words"]))
-    bits = selection.judge(table, job.thresholds, job.settings.languages)
+    bits = _judge(table, job)
     rows, entries = clusters
     cluster, size = own.copy(), np.ones(len(own), np.uint32)
     cluster[rows], size[rows] = entries["cluster"], entries["size"]
@@ -319,44 +341,6 @@ def _decide(table, part: int, job: Job, copies: dict[str, float], clusters, winn
     }
 
 
-def _receipt(table, columns: dict[str, np.ndarray], part: int) -> dict:
-    """The books of a selection part: verdicts, every failing rule, languages, examples by address."""
-    verdict, kept = columns["verdict"], columns["verdict"] == 0
-    first = {Reason(int(v)).name: int(n) for v, n in zip(*np.unique(verdict[~kept], return_counts=True), strict=True)}
-    failing = {
-        r.name: int(n)
-        for r in Reason
-        if not r.is_drop and (n := np.count_nonzero(columns["reasons"] & np.uint32(r.bit)))
-    }
-    alone = {r.name: int(n) for r in Reason if not r.is_drop and (n := np.count_nonzero(columns["reasons"] == r.bit))}
-    examples = {
-        Reason(int(v)).name: [document.address(part, int(row)) for row in np.flatnonzero(verdict == v)[:EXAMPLES]]
-        for v in set(verdict[~kept])
-    }
-    languages = {}
-    for label in sorted(set(table["language"].astype(str))):
-        mine = table["language"].astype(str) == label
-        size = table["characters"].astype(np.int64)
-        languages[label] = {
-            "documents": int(mine.sum()),
-            "characters": int(size[mine].sum()),
-            "kept": int((mine & kept).sum()),
-            "kept_characters": int(size[mine & kept].sum()),
-            "epoch_characters": int((size * columns["copies"])[mine & ~columns["validation"]].sum()),
-            "validation": int((mine & columns["validation"]).sum()),
-        }
-    return {
-        "parts": 1,
-        "documents": len(verdict),
-        "kept": int(kept.sum()),
-        "rejections": first,
-        "failing": failing,
-        "alone": alone,
-        "languages": languages,
-        "examples": examples,
-    }
-
-
 def _write_part(path: str, columns: dict[str, np.ndarray], metadata: dict[bytes, bytes]) -> None:
     table = pa.Table.from_arrays(
         [pa.array(columns[f.name], f.type) for f in SELECTION], schema=SELECTION.with_metadata(metadata)
@@ -374,10 +358,12 @@ def cluster_fingerprint(documents: dict, plan: str, near_duplicates: bool) -> st
     return settings.fingerprint(documents["digest"], plan, near_duplicates, code, document.FORMAT)
 
 
-def fingerprint(clusters: str, select: settings.Select, thresholds: Thresholds) -> str:
-    """What a selection depends on."""
-    code = settings.code(os.path.dirname(__file__), "selection.py", "languages.tsv", "../corpus/mixture.py")
-    return settings.fingerprint(clusters, settings.substance(select), asdict(thresholds), code)
+def fingerprint(clusters: str, select: settings.Select, thresholds: Thresholds, blocked: str = "") -> str:
+    """What a selection depends on. blocked: digest of the blocklist, which counts instead of its paths."""
+    sources = ("selection.py", "blocklist.py", "languages.tsv", "../corpus/mixture.py")
+    code = settings.code(os.path.dirname(__file__), *sources)
+    values = {**settings.substance(select), "url_blocklist": blocked}
+    return settings.fingerprint(clusters, values, asdict(thresholds), code)
 
 
 def kept_clusters(folder: str, mark: str) -> bool:

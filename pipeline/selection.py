@@ -142,9 +142,27 @@ def comparisons(reason: Reason, row: Mapping[str, Any], thresholds: Thresholds) 
     return found
 
 
-def judge(columns: Columns, thresholds: Thresholds, wanted: tuple[str, ...] = ()) -> np.ndarray:
-    """(documents,) uint32 bit sets of every rule that fails. `wanted`: labels to keep, () = all."""
+WISHES: dict[str, tuple[Reason, str]] = {
+    "robots": (Reason.ROBOTS, "noindex"),
+    "noai": (Reason.NOAI, "noai"),
+    "tdm": (Reason.TDM, "tdm_reserved"),
+}
+"""What a page may ask for, as settings name it -> the reason to reject it, and the column that tells."""
+
+
+def columns_read(respect: tuple[str, ...]) -> list[str]:
+    """The columns that `judge` needs."""
+    return [*COLUMNS, *(WISHES[wish][1] for wish in respect)]
+
+
+def judge(
+    columns: Columns, thresholds: Thresholds, wanted: tuple[str, ...] = (), respect: tuple[str, ...] = ()
+) -> np.ndarray:
+    """(documents,) uint32 bit sets of every rule that fails. `wanted`: labels to keep, () = all; `respect`: names of
+    WISHES that count."""
     bits = np.zeros(len(columns["words"]), np.uint32)
+    for reason, column in (WISHES[wish] for wish in respect):
+        bits |= np.where(columns[column].astype(bool), np.uint32(reason.bit), np.uint32(0))
     for reason, rule in RULES.items():
         bits |= np.where(rule(columns, thresholds), np.uint32(reason.bit), np.uint32(0))
     if wanted:

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 
 from corpus import document, settings, shards, storage
 from corpus.terminal import StepError, UserError, amount, size
-from pipeline import books, extract, items, language, select, tokenize
-from pipeline.flow import Runner
+from pipeline import blocklist, books, extract, items, language, select, tokenize
+from pipeline.flow import Runner, Tasks
 from pipeline.selection import Thresholds
 
 MARKER = "settings.toml"
@@ -91,7 +91,7 @@ def run_extract(paths: list[str], own: settings.Extract, runner: Runner, options
                "planned": planned}  # fmt: skip
     read = Slice(options.slice)
     begun = time.monotonic()
-    receipt = runner.map("extract", tasks, read, extract.run, context, total, size, "bytes")
+    receipt = runner.map("extract", Tasks(tasks, read, total, size, "bytes"), extract.run, context)
     storage.sweep(folder)  # what workers that died on the way left half-written
     if options.slice:
         return receipt
@@ -166,7 +166,9 @@ def run_select(
     plan, made = documents_of(folder)
     order = settings.fingerprint([i.part for i in plan])
     clusters = select.cluster_fingerprint(made, order, own.near_duplicates)
-    mark = select.fingerprint(clusters, own, thresholds)
+    listed = blocklist.load(own.url_blocklist) if own.url_blocklist else None
+    blocked = listed.digest if listed else ""
+    mark = select.fingerprint(clusters, own, thresholds, blocked)
     there = books.read(folder, "selection")
     if there is not None and there.get("fingerprint") == mark and _all_there(folder, plan):
         options.said += [*books.summary_of_select(there), "nothing to do: the selection was made with these settings"]
@@ -180,32 +182,41 @@ def run_select(
         select.ranges_for(made["documents"], own.memory),
         tuple(sorted(made["languages"])),
         mark,
+        blocked,
     )
-    runs = select.plan_runs([i.part for i in plan], made["counts"], run_documents)
-    tasks = storage.join(folder, "selection", "work", "runs.json")
-    storage.write(tasks, json.dumps([asdict(r) for r in runs]))
-    ranges = storage.join(folder, "selection", "work", "ranges.json")
-    storage.write(ranges, json.dumps(job.ranges))
-    if not select.kept_clusters(folder, clusters):
-        storage.remove_folder(storage.join(folder, "selection", "clusters"))
-        _meet(runner, own, _KEYS, tasks, ranges, job, len(runs))
-        select.cluster(runs, job)
-        select.keep_clusters(folder, clusters)
-    receipt = _meet(runner, own, _CONTEST, tasks, ranges, job, len(runs))
-    select.crown(runs, job)
-    copies = select.weigh(receipt, job)
-    receipt = runner.map("apply", tasks, read_runs, select.apply, {"job": job, "copies": copies}, len(runs), amount)
-    storage.remove_folder(storage.join(folder, "selection", "work"))
+    if listed:
+        storage.write(job.path("selection", "work", select.BLOCKLIST), listed.hashes.tobytes())
+    receipt = _choose(job, select.plan_runs([i.part for i in plan], made["counts"], run_documents), clusters, runner)
     _remove_stale(folder, plan)
     storage.sweep(folder)
     books.check_select(receipt, made)
     _record(folder, "select", {**settings.substance(own), "run_documents": run_documents})
     _record(folder, "thresholds", asdict(thresholds))
-    receipt = {**receipt, "fingerprint": mark, "copies": copies}
+    receipt = {**receipt, "fingerprint": mark}
     books.write(folder, "selection", receipt)
     books.note_time(folder, "select", begun, runner.workers)
     options.said += books.summary_of_select(receipt)
     return receipt
+
+
+def _choose(job: select.Job, runs: list[select.Run], clusters: str, runner: Runner) -> dict:
+    """The graphs of a selection: clusters, unless those of the fingerprint `clusters` are kept; contest; verdicts."""
+    work = job.path("selection", "work")
+    tasks = Tasks(storage.join(work, "runs.json"), read_runs, len(runs))
+    ranges = Tasks(storage.join(work, "ranges.json"), read_ranges, job.ranges)
+    storage.write(tasks.path, json.dumps([asdict(r) for r in runs]))
+    storage.write(ranges.path, json.dumps(job.ranges))
+    if not select.kept_clusters(job.folder, clusters):
+        storage.remove_folder(job.path("selection", "clusters"))
+        _meet(runner, _KEYS, tasks, ranges, job)
+        select.cluster(runs, job)
+        select.keep_clusters(job.folder, clusters)
+    receipt = _meet(runner, _CONTEST, tasks, ranges, job)
+    select.crown(runs, job)
+    copies = select.weigh(receipt, job)
+    receipt = runner.map("apply", tasks, select.apply, {"job": job, "copies": copies})
+    storage.remove_folder(work)
+    return {**receipt, "copies": copies}
 
 
 _KEYS = ("keys", (select.spill_keys, select.spilled_pairs), (select.produce_keys, select.pairs))
@@ -213,16 +224,15 @@ _CONTEST = ("contest", (select.spill_contest, select.spilled_settle), (select.co
 """What a meeting is called, and how keys are made and met: through files; through Beam's shuffle."""
 
 
-def _meet(
-    runner: Runner, own: settings.Select, meeting: tuple, tasks: str, ranges: str, job: select.Job, runs: int
-) -> dict:
+def _meet(runner: Runner, meeting: tuple, tasks: Tasks, ranges: Tasks, job: select.Job) -> dict:
     """Produce keys from runs, bring them together by range: through files, or through Beam's shuffle."""
     label, files, beam = meeting
     context = {"job": job}
-    if own.exchange == "beam" or (own.exchange == "auto" and not runner.local):
-        return runner.exchange(label, tasks, read_runs, beam[0], beam[1], context, runs, amount)
-    first = runner.map(label, tasks, read_runs, files[0], context, runs, amount)
-    second = runner.map(f"{label}-ranges", ranges, read_ranges, files[1], context, job.ranges, amount)
+    how = job.settings.exchange
+    if how == "beam" or (how == "auto" and not runner.local):
+        return runner.exchange(label, tasks, beam[0], beam[1], context)
+    first = runner.map(label, tasks, files[0], context)
+    second = runner.map(f"{label}-ranges", ranges, files[1], context)
     return items.add_receipts([first, second])
 
 
@@ -294,14 +304,14 @@ def _make_tokens(runs: list[select.Run], job: tokenize.Job, selected: dict, runn
     storage.remove([job.path("tokens", shards.MANIFEST)])
     tasks = job.path("tokens", "encoded", "runs.json")
     storage.write(tasks, json.dumps([asdict(r) for r in runs]))
-    receipt = runner.map("encode", tasks, read_runs, tokenize.encode, {"job": job}, len(runs), amount)
+    receipt = runner.map("encode", Tasks(tasks, read_runs, len(runs)), tokenize.encode, {"job": job})
     plans = tokenize.plan_shards(receipt, job.shard_tokens)
     path = job.path("tokens", "encoded", "shards.json")
     storage.write(
         path, json.dumps([{"path": p.path, "pieces": [list(vars(x).values()) for x in p.pieces]} for p in plans])
     )
     total = sum(x.tokens for p in plans for x in p.pieces)
-    receipt = runner.map("gather", path, read_plans, tokenize.gather, {"job": job}, total, amount, "tokens")
+    receipt = runner.map("gather", Tasks(path, read_plans, total, amount, "tokens"), tokenize.gather, {"job": job})
     totals = {"tokens": receipt.get("tokens", 0), "documents": selected["kept"]}
     manifest = tokenize.manifest(receipt, totals, job)
     books.check_tokens(manifest.shards, selected)

@@ -1,12 +1,9 @@
-"""str -> clean str: encoding damage repaired, one Unicode form, no invisible characters, tidy white space; and
-personal data masked.
+"""str -> clean str: encoding damage repaired, one Unicode form, no invisible characters, tidy white space.
 
 Good text is never touched: quotes, ligatures and full-width forms stay. `clean(clean(x)) == clean(x)`.
 """
 
 import functools
-import ipaddress
-import re
 import unicodedata
 
 import numpy as np
@@ -21,21 +18,19 @@ PIECE = 10_000
 MAX_ROUNDS = 8
 """Text can be damaged several times over; what is not at rest after so many repairs stays as it is."""
 
-EMAIL, IPV4, IPV6 = "email@example.com", "192.0.2.1", "2001:db8::1"
-"""What stands for personal data: addresses reserved for examples, so that sentences keep their form."""
-
-_JUNK, _SPACE, _LINE_END, _MARK = 1, 2, 4, 8
+_JOINER, _JUNK, _SPACE, _LINE_END, _MARK, _WHITE = (1 << k for k in range(26, 32))
+"""What is to be done with a code point: bits of `_table` above those of mojibake.table. _WHITE: a space or '\\n'."""
 _MARKS = regex.compile(rf"([\p{{M}}]{{{MAX_MARKS}}})[\p{{M}}]+")
-_SPACES = re.compile(" {2,}")
-_LINE_SPACES = re.compile(" ?\n ?")
-_EMPTY_LINES = re.compile("\n{3,}")
+
+_Read = tuple[np.ndarray, np.ndarray]
+"""(characters,) code points of a text and their bits."""
 
 
 @functools.cache
-def _kinds() -> np.ndarray:
-    """(0x110000,) uint8: what is to be done with each code point."""
-    table = np.where(words.classes() & words.MARK != 0, _MARK, 0).astype(np.uint8)
-    for place in (0xAD, 0x61C, 0x180E, 0x200B, 0x200E, 0x200F, 0xFEFF):  # soft hyphen, zero widths, directions, BOM
+def _table() -> np.ndarray:
+    """(0x110000,) uint32: mojibake.table and, above, what is to be done with each code point."""
+    table = np.where(words.classes() & words.MARK != 0, _MARK, 0).astype(np.uint32)
+    for place in (0xAD, 0x61C, 0x200B, 0x200E, 0x200F, 0xFEFF):  # soft hyphen, zero widths, directions, BOM
         table[place] = _JUNK
     for start, end in (
         (0x00, 0x20), (0x7F, 0xA0),  # controls
@@ -46,39 +41,55 @@ def _kinds() -> np.ndarray:
         table[start:end] = _JUNK
     table[0xFFFE::0x10000] = table[0xFFFF::0x10000] = _JUNK
     table[[0x09, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000]] = _SPACE
+    table[[0x2800, 0x3164, 0xFFA0]] = _SPACE  # blanks that count as signs
     table[[0x0B, 0x0C, 0x0D, 0x1C, 0x1D, 0x1E, 0x2028, 0x2029]] = _LINE_END
-    table[[0x0A, 0x200C, 0x200D]] = 0  # joiners decide how Persian or Hindi words look
-    return table
+    table[[0x0A, 0x20]] = _WHITE
+    table[[0x180E, 0x200C, 0x200D]] = _JOINER
+    return table | mojibake.table()
+
+
+def _read(text: str) -> _Read:
+    """Errors: UnicodeEncodeError for halves of surrogate pairs."""
+    points = np.frombuffer(text.encode("utf-32-le"), "<u4")
+    return points, _table().take(points)
 
 
 def clean(text: str) -> str:
-    """Web text as it was meant: see the module. Lines end in '\\n', are stripped, at most one in a row is empty."""
-    text = _joined_surrogates(text)
-    if "\r" in text:
+    """Web text as it was meant: see the module. Halves of surrogate pairs are joined where two belong together, else
+    dropped. Lines end in '\\n', are stripped, at most one in a row is empty."""
+    try:
+        read = _read(text)
+    except UnicodeEncodeError:
+        return clean(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore"))
+    if "\r\n" in text:
         text = text.replace("\r\n", "\n")
+        read = _read(text)
     sound: set[str] = set()
+    tidied = False
     for _ in range(MAX_ROUNDS):
-        before, text = text, tidy(repair(text, sound))
+        before = text
+        text = _repaired(text, read, sound)
+        if text != before:
+            read = _read(text)
+        elif tidied:  # tidying what is tidy changes nothing
+            break
+        text, tidied = _tidied(text, read), True
         if text == before:
             break
-    return text
-
-
-def _joined_surrogates(text: str) -> str:
-    """Halves of surrogate pairs joined where two belong together; the others are dropped."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
+        read = _read(text)
     return text
 
 
 def repair(text: str, sound: set[str]) -> str:
     """Lines with encoding damage repaired (ftfy). `sound`: pieces that were looked at and found sound; added to."""
+    return _repaired(text, _read(text), sound)
+
+
+def _repaired(text: str, read: _Read, sound: set[str]) -> str:
     if text.isascii():
         return text
-    points = words.codes(text)
-    places = mojibake.suspects(points)
+    points, bits = read
+    places = mojibake.suspects(points, bits)
     if not len(places):
         return text
     lines = text.split("\n")
@@ -108,63 +119,79 @@ def _ftfy_settings():
 
 def tidy(text: str) -> str:
     """Everything but the repair of encodings: characters without meaning, Unicode form, white space."""
-    points = words.codes(text)
-    kinds = _kinds()[points]
-    present = int(np.bitwise_or.reduce(kinds)) if len(kinds) else 0
-    if present & (_JUNK | _SPACE | _LINE_END):
-        points = np.where(kinds == _SPACE, 32, np.where(kinds == _LINE_END, 10, points))
-        text = words.decode(points[kinds != _JUNK])
-    if present & _MARK:
-        text = _MARKS.sub(r"\1", text)
+    return _tidied(text, _read(text))
+
+
+def _tidied(text: str, read: _Read) -> str:
+    points, bits = read
+    present = int(np.bitwise_or.reduce(bits)) if len(bits) else 0
+    if changed := bool(present & (_JUNK | _SPACE | _LINE_END)):
+        keep = bits & _JUNK == 0
+        points = np.where(bits & _SPACE, 32, np.where(bits & _LINE_END, 10, points))[keep]
+        bits = bits[keep]
+    if present & _JOINER and len(idle := _idle_joiners(points, bits)):
+        changed, points, bits = True, np.delete(points, idle), np.delete(bits, idle)
+    white = (bits & (_WHITE | _SPACE | _LINE_END)) != 0
+    if len(surplus := _surplus(white, points)):
+        changed, keep = True, np.ones(len(points), bool)
+        keep[surplus] = False
+        points, bits = points[keep], bits[keep]
+    if changed:
+        text = words.decode(points)
     if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
-        if present & _MARK:  # some marks come apart in NFC
-            text = _MARKS.sub(r"\1", text)
-    return _tidy_lines(text)
-
-
-def _tidy_lines(text: str) -> str:
-    if "  " in text:
-        text = _SPACES.sub(" ", text)
-    if " \n" in text or "\n " in text:
-        text = _LINE_SPACES.sub("\n", text)
-    if "\n\n\n" in text:
-        text = _EMPTY_LINES.sub("\n\n", text)
-    return text.strip(" \n")
-
-
-@functools.cache
-def _personal():
-    """(e-mail, IPv4, IPv6) patterns of RE2, which takes linear time on any text. Each takes in all that looks like one
-    address, so that parts of longer numbers are not mistaken for one."""
-    import re2
-
-    options = re2.Options()
-    options.max_mem = 64 << 20  # the default is too little for the letters of all scripts: it would fall back, slowly
-    options.log_errors = False
-    return (
-        re2.compile(r"[\pL\pN][\pL\pN._%+-]*@[\pL\pN](?:[\pL\pN.-]*[\pL\pN])?\.[\pL]{2,24}", options),
-        re2.compile(r"\b[0-9]{1,3}(?:\.[0-9]{1,3}){3,}\b", options),
-        re2.compile(r"\b[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{0,4}){2,8}", options),
-    )
-
-
-def mask_personal_data(text: str) -> str:
-    """E-mail addresses and public IP addresses of a clean text replaced by EMAIL, IPV4, IPV6."""
-    email, ipv4, ipv6 = _personal()
-    if "@" in text:
-        text = email.sub(EMAIL, text)
-    if text.count(".") > 2:
-        text = ipv4.sub(lambda match: IPV4 if _is_public(match[0]) else match[0], text)
-    if text.count(":") > 1:
-        text = ipv6.sub(lambda match: IPV6 if _is_public(match[0]) else match[0], text)
+        text = _cut_marks(text, bits) if present & _MARK else text
+        normal = unicodedata.normalize("NFC", text)
+        if present & _MARK and normal != text:  # some marks come apart in NFC
+            normal = _cut_marks(normal, _read(normal)[1])
+        text = normal
     return text
 
 
-def _is_public(written: str) -> bool:
-    """Whether it is an address that belongs to someone; of IPv6 only 2000::/3 is given out."""
-    try:
-        address = ipaddress.ip_address(written)
-    except ValueError:
-        return False
-    return address.is_global and (address.version == 4 or int(address) >> 125 == 1)
+def _idle_joiners(points: np.ndarray, bits: np.ndarray) -> np.ndarray:
+    """Places of joiners that shape nothing: beside no letter (or emoji) of a script that has use for them, or behind
+    another joiner."""
+    places = np.flatnonzero(bits & _JOINER)
+    before, after = np.where(places > 0, points[places - 1], 0), points[np.minimum(places + 1, len(points) - 1)]
+    again = np.concatenate(([False], np.diff(places) == 1))
+    return places[again | ~(_joined()[before] | _joined()[after])]
+
+
+@functools.cache
+def _joined() -> np.ndarray:
+    """(0x110000,) bool: whether a joiner beside this code point may shape it."""
+    table = np.zeros(0x110000, bool)
+    for first, last in ((0x600, 0x1100), (0x1780, 0x1D00), (0xA800, 0xAC00), (0xFB50, 0xFE00), (0xFE70, 0xFEFD)):
+        table[first:last] = True  # Arabic to Myanmar, Khmer to Vedic, later Brahmic scripts, Arabic forms
+    for first, last in ((0x2190, 0x2800), (0x2900, 0x2C00), (0x10A00, 0x12000), (0x1E900, 0x1E960), (0x1F000, 0x20000)):
+        table[first:last] = True  # symbols, Brahmic scripts of the second plane, Adlam, emoji
+    table[[0x203C, 0x2049, 0x20E3, 0xFE0F]] = True
+    return table
+
+
+def _surplus(white: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Places of white space that goes: all of a run at either end, spaces beside line ends or other spaces, line ends
+    behind two. white: (characters,) whether it is ' ' or '\\n'."""
+    pairs = white[:-1] & white[1:]
+    if not len(white) or not (white[0] or white[-1] or pairs.any()):
+        return np.zeros(0, np.int64)
+    inner = np.concatenate((white[:1], pairs)) | np.concatenate((pairs, white[-1:]))
+    inner[0], inner[-1] = white[0], white[-1]
+    white = np.flatnonzero(inner)
+    begins = np.concatenate(([True], np.diff(white) != 1))
+    run = np.cumsum(begins) - 1
+    ends = points[white] == 10
+    count = np.cumsum(ends)
+    before = (count - ends)[begins]  # line ends before each run
+    goes = np.where(ends, count - before[run] > 2, ~begins | (np.bincount(run, ends) > 0)[run])
+    goes |= (run == 0) & (white[0] == 0)
+    goes |= (run == run[-1]) & (white[-1] == len(points) - 1)
+    return white[goes]
+
+
+def _cut_marks(text: str, bits: np.ndarray) -> str:
+    run = bits & _MARK != 0
+    for step in (1, 2, 4, 8, 16, 1):  # in the end: whether MAX_MARKS + 1 in a row begin here
+        run = run[:-step] & run[step:]
+        if not run.any():
+            return text
+    return _MARKS.sub(r"\1", text)

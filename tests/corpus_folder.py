@@ -30,9 +30,8 @@ def write_crawl(path: Path) -> Path:
     """Articles in five languages, a short page, copies of one page, and pages that try to break out of a report."""
     crawl.write_crawl(path, pages=40)
     evil = "\n".join([escaped(EVIL_TEXT)] * 3)  # too short, so that it becomes an example of a rejection
-    copies = [
-        crawl.page(f"https://copy{k}.example/", crawl.html(crawl.article("eng", 0), "Copy"), 50) for k in range(3)
-    ]
+    near = [crawl.article("eng", 0) + f"\nThis is copy number {k}." for k in range(3)]
+    copies = [crawl.page(f"https://copy{k}.example/", crawl.html(near[k], "Copy"), 50) for k in range(3)]
     members = [
         crawl.page(EVIL_URL, crawl.html(evil, escaped(EVIL_TITLE)), 60),
         crawl.page(GONE_URL, crawl.html("gone"), 61),

@@ -51,17 +51,13 @@ def test_a_page_that_is_all_navigation_gives_its_whole_text_by_resiliparse():
 
 
 @pytest.mark.parametrize("extractor", ["own", "resiliparse", "text"])
-def test_title_language_and_robots(extractor):
-    found = extract(PAGE, extractor)
-    assert found.title == "The bridge & the mill"
-    assert found.language == "en-GB"
-    assert found.robots == "noindex, noai, nosnippet"
+def test_title(extractor):
+    assert extract(PAGE, extractor).title == "The bridge & the mill"
 
 
 @pytest.mark.parametrize("html", ["", " ", "text only", "<p>", "<html></html>", "<title>", "<!--", "<", "\ufffd\0"])
-def test_hints_that_are_not_there_are_empty(html):
-    found = extract(html)
-    assert (found.language, found.robots) == ("", "")
+def test_a_title_that_is_not_there_is_empty(html):
+    assert extract(html).title == ""
 
 
 def test_an_extractor_that_is_not_installed_is_the_users_mistake(monkeypatch):

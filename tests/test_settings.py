@@ -154,8 +154,8 @@ def test_mistakes_on_the_command_line(args, words):
 def test_wrong_values_of_flags_name_the_flag():
     with pytest.raises(UserError, match=r"^--item-bytes: 'x' is not a number"):
         resolve(Extract, {}, flags("--item-bytes", "x"))
-    with pytest.raises(UserError, match=r"^--personal-data: 'hide'"):
-        resolve(Extract, {}, flags("--personal-data", "hide"))
+    with pytest.raises(UserError, match=r"^--pii: 'hide'"):
+        resolve(Extract, {}, flags("--pii", "hide"))
 
 
 def test_what_stands_behind_two_dashes_is_the_runners():

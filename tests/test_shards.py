@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus import shards
+from corpus.document import FORMAT
 from corpus.shards import (
     Manifest,
     ShardError,
@@ -176,8 +177,8 @@ def test_tokens_by_language_and_split(folder):
     (lambda t: t[: len(t) // 2], "not readable"),
     (lambda t: "[1]", "not readable"),
     (lambda t: "null", "not readable"),
-    (lambda t: t.replace('"format": 1', '"format": 99'), "another format version"),
-    (lambda t: t.replace('"format": 1,', ""), "not readable"),
+    (lambda t: t.replace(f'"format": {FORMAT}', '"format": 99'), "another format version"),
+    (lambda t: t.replace(f'"format": {FORMAT},', ""), "not readable"),
     (lambda t: t.replace('"tokens"', '"tokenz"'), "not readable"),
     (lambda t: t.replace('"vocabulary_size"', '"size"'), "not readable"),
 ])  # fmt: skip
@@ -260,4 +261,4 @@ def test_the_manifest_is_json_with_sorted_keys(folder):
     text = Path(folder, shards.MANIFEST).read_text()
     values = json.loads(text)
     assert text == json.dumps(values, indent=1, sort_keys=True) + "\n"
-    assert values["format"] == 1
+    assert values["format"] == FORMAT
