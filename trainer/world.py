@@ -59,5 +59,6 @@ def opened(device: str) -> Iterator[World]:
     distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
         yield World(distributed.get_rank(), distributed.get_world_size(), chosen)
+        distributed.barrier()  # a process that goes while another still talks to it may be aborted
     finally:
         distributed.destroy_process_group()
