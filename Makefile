@@ -6,8 +6,8 @@ BIN := .venv/bin
 
 setup: .venv/made
 
-.venv/made: setup.py constraints.txt
-	$(PYTHON) -m venv .venv
+.venv/made: setup.py constraints.txt $(wildcard pipeline/*.[ch])
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
 	touch .venv/made

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from corpus import settings
 from pipeline import extract, items, language, warc
+from pipeline.page import Dropped
 
 ROOT = Path(__file__).resolve().parents[1]
 CRAWLS = (ROOT / "examples/sample/sample.warc.gz", ROOT.parent / "shared/data/web/realweb.warc.gz")
@@ -110,7 +111,7 @@ def main() -> None:
 def _make(entry, own: settings.Extract, identifier: language.Identifier) -> str:
     try:
         extract.make(entry, items.Item("fuzz.warc.gz", 0, "", 0, 0), own, identifier)
-    except extract.Dropped as drop:
+    except Dropped as drop:
         return drop.reason.name
     return "a document"
 

@@ -3,7 +3,7 @@
 import datetime
 import os
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import astuple, fields
 from importlib.metadata import version
 from typing import IO
 
@@ -13,8 +13,9 @@ import xxhash
 
 from corpus import document, settings, storage
 from corpus.document import DOCUMENT, Reason, Signals
-from pipeline import charset, cluster, content, duplicates, hints, http, language, personal, signals, tables, text, warc
+from pipeline import charset, cluster, content, duplicates, hints, language, personal, signals, tables, text, warc
 from pipeline.items import Item, no_tick
+from pipeline.page import Dropped, Page, of_record, of_row
 
 FLUSH_DOCUMENTS, FLUSH_CHARACTERS = 4096, 1 << 25
 """A row group is written when it has so many documents or so much text, which bounds the memory of an item."""
@@ -23,38 +24,13 @@ _LIBRARIES = (
     *("numpy", "pyarrow", "regex"),
 )
 _SOURCES = (
-    *("../corpus/document.py", "block_features.py", "blocks.py", "charset.py", "content.py", "duplicates.py"),
-    *("extract.py", "fasttext_file.py", "hints.py", "http.py", "language.py", "languages.tsv", "main_text.py"),
-    *("models/content.npz", "mojibake.py", "personal.py", "sections.py", "signals.py", "tables.py", "text.py"),
-    *("warc.py", "words.py"),
-)
+    "../corpus/document.py", "native.h", "block_features.py", "blocks.py", "charset.py", "content.py", "duplicates.py",
+    "extract.py", "fasttext_file.py", "hints.py", "http.py", "language.py", "languages.tsv", "main_text.py",
+    "models/content.npz", "mojibake.py", "page.py", "personal.py", "sections.py", "signals.py", "tables.py", "text.py",
+    "warc.py", "words.py", "_words.c",
+)  # fmt: skip
 _DAMAGES = 100
 _EXAMPLES = 3
-
-
-class Dropped(Exception):
-    """A record that yields no document, with the reason."""
-
-    def __init__(self, reason: Reason, detail: str = ""):
-        super().__init__(detail)
-        self.reason, self.detail = reason, detail
-
-
-@dataclass(slots=True)
-class Page:
-    """A record on its way to a document: either its text is given, or HTML or plain bytes with their header."""
-
-    url: str
-    time: str
-    identity: str
-    offset: int
-    length: int
-    index: int
-    text: str | None = None
-    data: bytes = b""
-    is_html: bool = False
-    headers: dict[str, str] = field(default_factory=dict)
-    truncated: bool = False
 
 
 def fingerprint(item: Item, extract: settings.Extract, model: str) -> str:
@@ -255,7 +231,7 @@ def make(
     """(the row of a record in the order of DOCUMENT, how much personal data was masked, by kind). Errors: Dropped."""
     if isinstance(entry, warc.Damage):
         raise Dropped(Reason.BROKEN_RECORD, entry.reason)
-    page = _of_row(entry, item) if isinstance(entry, tables.Row) else _of_record(entry, extract)
+    page = of_row(entry, item) if isinstance(entry, tables.Row) else of_record(entry, extract)
     raw, found, told, name, source = _read_text(page, extract)
     clean, title = text.clean(raw), text.clean(found.title)
     masked: dict[str, int] = {}
@@ -292,79 +268,6 @@ def make(
         *(getattr(values, f.name) for f in fields(Signals)),
     )
     return row, masked
-
-
-def _of_row(row: tables.Row, item: Item) -> Page:
-    if row.error:
-        raise Dropped(Reason.BROKEN_RECORD, row.error)
-    identity = f"{row.identity}|{row.url}|{row.time}" if row.identity or row.url else ""
-    url = row.url or f"{os.path.basename(item.path)}#{row.identity or row.offset}"
-    return Page(url, row.time, identity, row.offset, 0, 0, row.text)
-
-
-def _of_record(record: warc.Record, extract: settings.Extract) -> Page:
-    headers = record.headers
-    page = Page(
-        _bare(headers.get("warc-target-uri", "")),
-        headers.get("warc-date", ""),
-        headers.get("warc-record-id", ""),
-        record.offset,
-        record.length,
-        record.index,
-    )
-    page.truncated = record.truncated or "warc-truncated" in headers
-    if record.type == "revisit":
-        raise Dropped(Reason.REVISIT)
-    if record.type == "conversion":
-        page.text = record.body[: extract.max_page_bytes].decode("utf-8", "replace")
-        page.truncated |= record.size > extract.max_page_bytes
-        return page
-    if record.type not in ("response", "resource"):
-        raise Dropped(Reason.OTHER_RECORD, record.type)
-    if record.size > extract.max_page_bytes + (64 << 10):
-        raise Dropped(Reason.TOO_LARGE, f"{record.size} bytes")
-    if record.type == "resource":
-        page.data, kind = record.body, headers.get("content-type", "")
-    else:
-        kind = _read_response(page, record, extract)
-    page.is_html = _is_html(kind, page)
-    page.headers = {**page.headers, "content-type": kind}
-    return page
-
-
-def _bare(uri: str) -> str:
-    """A URI without the angle brackets that some writers put around it."""
-    return uri[1:-1] if uri[:1] == "<" and uri[-1:] == ">" else uri
-
-
-def _read_response(page: Page, record: warc.Record, extract: settings.Extract) -> str:
-    """Undo the HTTP envelope; returns the content type."""
-    if "http" not in page.url[:5].lower():
-        raise Dropped(Reason.NOT_HTML, page.url[:60])
-    try:
-        response = http.parse(record.body, extract.max_page_bytes)
-    except http.TooLarge as error:
-        raise Dropped(Reason.TOO_LARGE, str(error)) from None
-    except http.Undecodable as error:
-        raise Dropped(Reason.UNDECODABLE, str(error)) from None
-    if response.status and response.status not in (200, 203, 206):
-        raise Dropped(Reason.HTTP_ERROR, str(response.status))
-    page.data, page.headers = response.body, response.headers
-    page.truncated |= response.truncated
-    return response.headers.get("content-type", "") or record.headers.get("warc-identified-payload-type", "")
-
-
-def _is_html(kind: str, page: Page) -> bool:
-    """HTML or plain text by the declared type, by a look at the bytes where none is declared. Errors: Dropped."""
-    kind = kind.partition(";")[0].strip().lower()
-    if page.url.endswith("/robots.txt"):
-        raise Dropped(Reason.OTHER_RECORD, "robots.txt")
-    head = page.data[:1024].lower()
-    if kind in ("text/html", "application/xhtml+xml") or ("/" not in kind and b"<" in head):
-        return True
-    if kind == "text/plain":
-        return b"<html" in head or b"<!doctype html" in head
-    raise Dropped(Reason.NOT_HTML, kind or "no content type")
 
 
 def _read_text(page: Page, extract: settings.Extract) -> tuple[str, content.Content, hints.Hints, str, str]:

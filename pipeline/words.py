@@ -10,6 +10,8 @@ import functools
 import numpy as np
 import regex
 
+from pipeline import _words
+
 LETTER, MARK, DIGIT, SPACE, UNSPACED, APOSTROPHE, POINT, CODE = (1 << k for k in range(8))
 """Bits of the table: UNSPACED marks letters and marks of scripts without spaces, APOSTROPHE and POINT what may stand
 inside a word or number, CODE the signs that program code is full of."""
@@ -87,26 +89,8 @@ def scripts() -> np.ndarray:
 
 def spans(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """First character and end of each word in `codes(text)`: two (words,) int64 arrays."""
-    bits = classes()[points]
-    inside = bits & (LETTER | MARK | DIGIT) != 0
-    _join(bits, inside)
-    single = bits & (UNSPACED | MARK) == UNSPACED
-    starts = inside.copy()
-    starts[1:] &= ~inside[:-1] | single[1:] | ((bits[:-1] & UNSPACED != 0) & (bits[1:] & MARK == 0))
-    ends = inside
-    ends[:-1] &= ~inside[1:] | starts[1:]
-    return np.flatnonzero(starts), np.flatnonzero(ends) + 1
-
-
-def _join(bits: np.ndarray, inside: np.ndarray) -> None:
-    """Set `inside` for apostrophes between letters and points between digits."""
-    places = np.flatnonzero(bits & (APOSTROPHE | POINT))
-    places = places[(places > 0) & (places < len(bits) - 1)]
-    around = bits[places - 1] & bits[places + 1]
-    before, after = bits[places - 1], bits[places + 1]
-    letters = (bits[places] & APOSTROPHE != 0) & (before & (LETTER | MARK) != 0) & (after & LETTER != 0)
-    digits = (bits[places] & POINT != 0) & (around & DIGIT != 0)
-    inside[places[letters | digits]] = True
+    starts, ends = _words.spans(points, classes())
+    return np.frombuffer(starts, np.int64), np.frombuffer(ends, np.int64)
 
 
 def words(text: str) -> list[str]:

@@ -37,6 +37,36 @@ def test_spans_are_ordered_and_inside(text):
     assert words.decode(words.codes(text)) == text
 
 
+def plain_spans(points: np.ndarray) -> tuple[list[int], list[int]]:
+    """The definition with arrays: what `spans` must equal."""
+    bits = words.classes()[points]
+    inside = bits & (words.LETTER | words.MARK | words.DIGIT) != 0
+    places = np.flatnonzero(bits & (words.APOSTROPHE | words.POINT))
+    places = places[(places > 0) & (places < len(bits) - 1)]
+    before, at, after = bits[places - 1], bits[places], bits[places + 1]
+    letters = (at & words.APOSTROPHE != 0) & (before & (words.LETTER | words.MARK) != 0) & (after & words.LETTER != 0)
+    digits = (at & words.POINT != 0) & (before & after & words.DIGIT != 0)
+    inside[places[letters | digits]] = True
+    single = bits & (words.UNSPACED | words.MARK) == words.UNSPACED
+    starts = inside.copy()
+    starts[1:] &= ~inside[:-1] | single[1:] | ((bits[:-1] & words.UNSPACED != 0) & (bits[1:] & words.MARK == 0))
+    ends = inside
+    ends[:-1] &= ~inside[1:] | starts[1:]
+    return np.flatnonzero(starts).tolist(), (np.flatnonzero(ends) + 1).tolist()
+
+
+@given(st.text() | st.text(st.sampled_from("ab  '’·..,,12٣ ไทยก็漢字かなー नमस्ते한국-_ـא׳\ud800\U0001f600\u0301")))
+def test_spans_equal_the_definition(text):
+    points = words.codes(text)
+    starts, ends = words.spans(points)
+    assert (starts.tolist(), ends.tolist()) == plain_spans(points)
+
+
+def test_spans_refuse_what_is_no_text():
+    with pytest.raises(ValueError, match="no code point"):
+        words.spans(np.array([0x110000], np.uint32))
+
+
 @given(st.text(st.characters(categories=["L", "Zs", "Nd"])))
 def test_every_letter_and_digit_is_in_a_word(text):
     assert "".join(words.words(text)) == "".join(c for c in text if not c.isspace())

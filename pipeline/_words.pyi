@@ -1,0 +1,3 @@
+from typing_extensions import Buffer
+
+def spans(points: Buffer, classes: Buffer) -> tuple[bytes, bytes]: ...
