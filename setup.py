@@ -2,7 +2,7 @@
 
 from setuptools import Extension, setup
 
-NATIVE = ("words",)
+NATIVE = ("words", "signals", "duplicates")
 """Modules with a compiled half, pipeline/_NAME.c: loops over characters that arrays of numpy do not express."""
 
 
@@ -12,7 +12,7 @@ def extension(name: str) -> Extension:
     return Extension(
         f"pipeline._{name}",
         [f"pipeline/_{name}.c"],
-        depends=["pipeline/native.h"],
+        depends=["pipeline/native.h", "pipeline/spans.h"],
         extra_compile_args=flags,
         py_limited_api=True,
     )

@@ -60,6 +60,11 @@ class Select:
     url_blocklist: tuple[str, ...] = setting(
         (), "reject pages on lists of domains and URLs, files or UT1 folders; reads the URLs too", empty="none"
     )
+    preset: str = setting(
+        "ours",
+        "thresholds of the rules to start from; --thresholds and --threshold change them",
+        choices=("ours", "gopher", "c4", "mc4", "fineweb", "fineweb2"),
+    )
     near_duplicates: bool = setting(True, "look for near-duplicates by MinHash, not only for equal URLs and texts")
     alpha: float = setting(0.5, "resampling: share of a language ~ (its share of the text) ** alpha; 1: as it is")
     max_copies: float = setting(4.0, "resampling: no document is seen more often than this in an epoch")

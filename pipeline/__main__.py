@@ -83,8 +83,10 @@ def _work(parser: Parser, *sections: type) -> None:
             action="append",
             default=[],
             metavar="NAME=VALUE",
-            help="a threshold of the rules, say min_words=50; --print-config lists them",
+            help="a threshold of the rules, say min_words=50, fin_Latn.min_words=50 or max_cut_lines=off; "
+            "--print-config lists them",
         )
+        parser.add_argument("--thresholds", metavar="FILE", help="thresholds from a TOML file, say that of calibrate")
     parser.add_argument("--workers", type=int, metavar="N", help="processes on this machine (one per core)")
     settings.add_flags(parser, *sections)
     settings.add_common(parser)
@@ -117,24 +119,36 @@ def _readers(command) -> None:
 
 def _settings(names: argparse.Namespace, *sections: type) -> list[Any]:
     """The settings of the sections, and the thresholds when Select is among them."""
-    from pipeline.selection import Thresholds
+    from pipeline.thresholds import NONE
 
     tables = settings.read_config(names.config, ("thresholds",)) if names.config else {}
     values = [settings.resolve(section, tables, names) for section in sections]
-    table = dict(tables.get("thresholds", {}))
-    for pair in getattr(names, "threshold", []):
-        name, mark, value = pair.partition("=")
-        if not mark:
-            raise UserError(f"--threshold {pair}: write NAME=VALUE, say min_words=50")
-        settings.build(Thresholds, {name: value}, "--threshold")
-        table[name] = value
-    thresholds = settings.build(Thresholds, table, "thresholds")
+    choice = next((v for v in values if isinstance(v, settings.Select)), None)
+    thresholds = _thresholds(choice.preset, tables, names) if choice else NONE
     if names.print_config:
         titles = {v: k for k, v in settings.SECTIONS.items()}
         shown = {titles[s]: v for s, v in zip(sections, values, strict=True)}
-        print(settings.to_toml({**shown, **({"thresholds": thresholds} if settings.Select in sections else {})}))
+        print(
+            settings.to_toml({**shown, **({"thresholds": thresholds.table()} if settings.Select in sections else {})})
+        )
         raise SystemExit(0)
     return [*values, thresholds]
+
+
+def _thresholds(preset: str, tables: dict, names: argparse.Namespace):
+    """The preset's, changed by the file of settings, then by that of thresholds, then by single flags."""
+    from pipeline import thresholds
+
+    found = thresholds.preset(preset).changed(tables.get("thresholds", {}), f"{names.config}: thresholds")
+    if names.thresholds:
+        read = settings.read_config(names.thresholds, ("thresholds",))
+        found = found.changed(read.get("thresholds", {}), f"{names.thresholds}: thresholds")
+    for pair in names.threshold:
+        name, mark, value = pair.partition("=")
+        if not mark:
+            raise UserError(f"--threshold {pair}: write NAME=VALUE, say min_words=50")
+        found = found.changed({name: value}, "--threshold")
+    return found
 
 
 def _workers(names: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from corpus import document, settings, shards, storage
 from corpus.terminal import StepError, UserError, amount, size
 from pipeline import blocklist, books, extract, items, language, select, tokenize
 from pipeline.flow import Runner, Tasks
-from pipeline.selection import Thresholds
+from pipeline.thresholds import Thresholds
 
 MARKER = "settings.toml"
 
@@ -191,7 +191,7 @@ def run_select(
     storage.sweep(folder)
     books.check_select(receipt, made)
     _record(folder, "select", {**settings.substance(own), "run_documents": run_documents})
-    _record(folder, "thresholds", asdict(thresholds))
+    _record(folder, "thresholds", thresholds.table())
     receipt = {**receipt, "fingerprint": mark}
     books.write(folder, "selection", receipt)
     books.note_time(folder, "select", begun, runner.workers)

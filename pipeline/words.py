@@ -47,7 +47,7 @@ def decode(points: np.ndarray) -> str:
     return points.astype("<u4", copy=False).tobytes().decode("utf-32-le", "surrogatepass")
 
 
-def _mark_table(table: np.ndarray, pattern: str, value: int) -> None:
+def mark_table(table: np.ndarray, pattern: str, value: int) -> None:
     """Or `value` into the table at every code point that matches, in the planes that hold such characters."""
     for first, last in ((0, 0x32400), (0xE0000, 0xE0200)):
         for match in regex.finditer(f"(?:{pattern})+", decode(np.arange(first, last))):
@@ -69,7 +69,7 @@ def classes() -> np.ndarray:
         (r"[.,٫٬]", POINT),
         (r"[{}\[\]<>=;_\\|&$#*+^~@`]", CODE),
     ):
-        _mark_table(table, pattern, value)
+        mark_table(table, pattern, value)
     # Variation selectors (and enclosing marks, Me) follow emoji, where they make no word.
     table[0xFE00:0xFE10] = table[0xE0100:0xE01F0] = 0
     table[table & (LETTER | MARK) == 0] &= 0xFF ^ UNSPACED
@@ -81,7 +81,7 @@ def scripts() -> np.ndarray:
     """(0x110000,) uint8: the place in SCRIPTS of each letter's script, 0 for all that is no letter."""
     table = np.zeros(0x110000, np.uint8)
     for place, name in enumerate(SCRIPTS[1:], 1):
-        _mark_table(table, rf"\p{{sc={name}}}", place)
+        mark_table(table, rf"\p{{sc={name}}}", place)
     table[classes() & (LETTER | MARK) == 0] = 0
     table[[0x30FC, 0xFF70]] = SCRIPTS.index("Kana")
     return table
