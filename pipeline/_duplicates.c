@@ -2,22 +2,14 @@
 
 #include "native.h"
 
-/* One value of a signature: the least upper half of factor * shingle + offset. Four at a time, since each one's
-   multiplications are independent. */
-static uint32_t least(const uint64_t *shingles, Py_ssize_t count, uint64_t factor, uint64_t offset) {
-    uint32_t found[4] = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX};
-    Py_ssize_t place = 0;
-    for (; place + 4 <= count; place += 4)
-        for (int lane = 0; lane < 4; lane++) {
-            uint32_t value = (uint32_t)((factor * shingles[place + lane] + offset) >> 32);
-            found[lane] = value < found[lane] ? value : found[lane];
-        }
-    for (; place < count; place++) {
+/* The least upper half of factor * shingle + offset. */
+CLONED static uint32_t least(const uint64_t *shingles, Py_ssize_t count, uint64_t factor, uint64_t offset) {
+    uint32_t found = UINT32_MAX;
+    for (Py_ssize_t place = 0; place < count; place++) {
         uint32_t value = (uint32_t)((factor * shingles[place] + offset) >> 32);
-        found[0] = value < found[0] ? value : found[0];
+        found = value < found ? value : found;
     }
-    for (int lane = 1; lane < 4; lane++) found[0] = found[lane] < found[0] ? found[lane] : found[0];
-    return found[0];
+    return found;
 }
 
 /* Fills shingles with the hashes of all runs of `width` words; returns their number. */

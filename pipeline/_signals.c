@@ -5,7 +5,8 @@
 /* Bits of a code point in signals.traits(), above those of words.classes(); the highest byte is its script. */
 enum {
     TERMINAL = 1 << 8, FULL = 1 << 9, CLOSER = 1 << 10, BULLET = 1 << 11, DASH = 1 << 12, UPPER = 1 << 13,
-    LOWER = 1 << 14, PUNCTUATION = 1 << 15, SYMBOL = 1 << 16, GREEK = 1 << 17, DENSE = 1 << 18, SCRIPT = 24
+    LOWER = 1 << 14, PUNCTUATION = 1 << 15, SYMBOL = 1 << 16, GREEK = 1 << 17, DENSE = 1 << 18, ELLIPSIS = 1 << 19,
+    SCRIPT = 24
 };
 /* What is counted, in the order of signals.COUNTS. */
 enum {
@@ -15,7 +16,7 @@ enum {
     PLACEHOLDER, REPEATED_LINES, REPEATED_LINE_CHARACTERS, REPEATED_PARAGRAPHS, REPEATED_PARAGRAPH_CHARACTERS, TOP_2,
     REPEATED_5 = TOP_2 + 3, COMPRESSED = REPEATED_5 + 6, COUNTS
 };
-enum { SHORT_LINE = 30, LONG_LINE = 200, PROSE_WORDS = 5, LONG_WORD = 1000, ELLIPSIS = 0x2026, QUAD = 4, REFERENCE = 3 };
+enum { SHORT_LINE = 30, LONG_LINE = 200, PROSE_WORDS = 5, LONG_WORD = 1000, QUAD = 4, REFERENCE = 3, SEEN = 4096 };
 
 static const uint64_t MIX = 0x9E3779B97F4A7C15u, STEP = 0xD6E8FEB86659FD93u;
 
@@ -34,26 +35,15 @@ typedef struct {
     Py_ssize_t words, lines, paragraphs;
     int64_t *starts, *ends;
     uint64_t *word_hashes, *line_hashes, *paragraph_hashes;
-    uint32_t *line_lengths, *paragraph_lengths, *ids;
-    uint8_t *twice;
+    uint32_t *line_lengths, *paragraph_lengths, *ids, *twice;
     uint64_t *keys, stops_seen;
     uint32_t *values;
     int64_t scripts[256], unspaced, dense;
     int64_t found[COUNTS];
 } Text;
 
-static inline uint64_t mixed(const Text *t, uint32_t point) {
-    uint64_t value = ((Py_ssize_t)point < t->lowered ? t->lower[point] : point) * MIX;
-    return value ^ value >> 29;
-}
-
+/* A hash is finished(sum over k of mixed(code point k in lower case) * STEP^k). */
 static inline uint64_t finished(uint64_t sum) { return (sum ^ sum >> 31) * MIX; }
-
-static uint64_t hash_of(const Text *t, Py_ssize_t start, Py_ssize_t end) {
-    uint64_t sum = 0, power = 1;
-    for (Py_ssize_t place = start; place < end; place++, power *= STEP) sum += mixed(t, t->points[place]) * power;
-    return finished(sum);
-}
 
 static uint64_t look_up(Table table, uint64_t key) {
     for (uint64_t slot = key;; slot++) {
@@ -62,29 +52,7 @@ static uint64_t look_up(Table table, uint64_t key) {
     }
 }
 
-/* --- words --------------------------------------------------------------------------------------------------------*/
-
-static void count_word(Text *t, Py_ssize_t word) {
-    Py_ssize_t start = t->starts[word], end = t->ends[word];
-    uint64_t sum = 0, power = 1, scripts = 0;
-    uint32_t any = 0;
-    for (Py_ssize_t place = start; place < end; place++, power *= STEP) {
-        uint32_t point = t->points[place], bits = t->traits[point];
-        sum += mixed(t, point) * power;
-        any |= bits;
-        scripts |= (uint64_t)1 << (bits >> SCRIPT & 63);
-    }
-    uint64_t stop = look_up(t->stops, t->word_hashes[word] = finished(sum));
-    if (stop) t->found[STOP_WORD_TOKENS]++, t->stops_seen |= (uint64_t)1 << ((stop - 1) & 63);
-    scripts &= ~(uint64_t)1;
-    t->found[LETTER_WORDS] += (any & LETTER) != 0;
-    t->found[MIXED_WORDS] += (scripts & (scripts - 1)) != 0;
-    t->found[WORD_CHARACTERS] += end - start;
-    if (end - start > t->found[LONGEST_WORD]) t->found[LONGEST_WORD] = end - start;
-    uint32_t first = t->traits[t->points[start]];
-    t->unspaced += (first & UNSPACED) != 0;
-    t->dense += (first & DENSE) != 0;
-}
+/* --- lines and their words -----------------------------------------------------------------------------------------*/
 
 /* The kinds (a bit set) of the phrases that begin at a word. `last`: the first word that is out of reach. */
 static uint64_t phrases_at(const Text *t, Py_ssize_t word, Py_ssize_t last) {
@@ -102,25 +70,101 @@ static uint64_t phrases_at(const Text *t, Py_ssize_t word, Py_ssize_t last) {
     return kinds;
 }
 
-/* --- lines --------------------------------------------------------------------------------------------------------*/
+typedef struct {  /* of the characters of a line */
+    int64_t visible, uppers, cased, digits, punctuations, symbols, curly, hashes, run;
+    uint64_t sum, power;
+    uint32_t script;
+} Tally;
 
-static void count_character(Text *t, uint32_t point, uint32_t bits) {
-    int64_t *found = t->found;
-    if (bits & SPACE) return;
-    found[VISIBLE]++;
-    t->scripts[bits >> SCRIPT]++;
-    found[UPPERS] += (bits & UPPER) != 0;
-    found[CASED] += (bits & (UPPER | LOWER)) != 0;
-    found[DIGITS] += (bits & DIGIT) != 0;
-    found[PUNCTUATIONS] += (bits & PUNCTUATION) != 0;
-    found[SYMBOLS] += (bits & SYMBOL) != 0;
-    found[CURLY] += point == '{';
-    found[HASHES] += point == '#';
+/* Counts a character; returns what it adds to a hash. */
+static inline uint64_t count_character(Text *t, Tally *c, uint32_t point, uint32_t bits) {
+    c->visible += !(bits & SPACE);
+    c->uppers += bits / UPPER & 1;
+    c->cased += (bits & (UPPER | LOWER)) != 0;
+    c->digits += bits / DIGIT & 1;
+    c->punctuations += bits / PUNCTUATION & 1;
+    c->symbols += bits / SYMBOL & 1;
+    c->curly += point == '{';
+    c->hashes += point == '#';
+    uint32_t script = bits >> SCRIPT;
+    if (script && script != c->script) {
+        t->scripts[c->script] += c->run;
+        c->script = script;
+        c->run = 0;
+    }
+    c->run += script != 0;
+    uint64_t value = ((Py_ssize_t)point < t->lowered ? t->lower[point] : point) * MIX;
+    value ^= value >> 29;
+    c->sum += value * c->power;
+    c->power *= STEP;
+    return value;
+}
+
+static void count_word(Text *t, Tally *c, Py_ssize_t word) {
+    Py_ssize_t start = t->starts[word], end = t->ends[word];
+    uint64_t sum = 0, power = 1, scripts = 0;
+    uint32_t any = 0;
+    for (Py_ssize_t place = start; place < end; place++, power *= STEP) {
+        uint32_t bits = t->traits[t->points[place]];
+        sum += count_character(t, c, t->points[place], bits) * power;
+        any |= bits;
+        scripts |= (uint64_t)1 << (bits >> SCRIPT & 63);
+    }
+    uint64_t stop = look_up(t->stops, t->word_hashes[word] = finished(sum));
+    if (stop) t->found[STOP_WORD_TOKENS]++, t->stops_seen |= (uint64_t)1 << ((stop - 1) & 63);
+    scripts &= ~(uint64_t)1;
+    t->found[LETTER_WORDS] += (any & LETTER) != 0;
+    t->found[MIXED_WORDS] += (scripts & (scripts - 1)) != 0;
+    t->found[WORD_CHARACTERS] += end - start;
+    if (end - start > t->found[LONGEST_WORD]) t->found[LONGEST_WORD] = end - start;
+    uint32_t first = t->traits[t->points[start]];
+    t->unspaced += (first & UNSPACED) != 0;
+    t->dense += (first & DENSE) != 0;
+}
+
+/* Ends of sentences in a run of marks that begins at `place` (words.sentence_ends), and its ellipses; moves `place`
+   behind it. */
+static int64_t count_ends(Text *t, Py_ssize_t *place, Py_ssize_t end) {
+    const uint32_t *points = t->points, *traits = t->traits;
+    Py_ssize_t run = *place, dots = 0;
+    int64_t full = 0;
+    int before = 0;
+    for (; run < end && traits[points[run]] & (TERMINAL | ELLIPSIS); run++) {
+        dots = points[run] == '.' ? dots + 1 : 0;
+        t->found[ELLIPSES] += traits[points[run]] & ELLIPSIS || (dots && dots % 3 == 0);
+        int now = (traits[points[run]] & FULL) != 0;
+        full += now && !before;
+        before = now;
+    }
+    *place = run;
+    while (run < end && traits[points[run]] & CLOSER) run++;
+    return run == end || traits[points[run]] & SPACE ? 1 : full;
+}
+
+/* The characters of a line and its words, [first, last); returns the ends of sentences. */
+static int64_t count_characters(Text *t, Py_ssize_t start, Py_ssize_t end, Py_ssize_t first, Py_ssize_t last) {
+    Tally c = {.power = 1};
+    int64_t ends = 0;
+    Py_ssize_t place = start, counted = start;
+    for (Py_ssize_t word = first; word <= last; word++) {
+        for (Py_ssize_t stop = word < last ? t->starts[word] : end; place < stop; place++) {
+            uint32_t bits = t->traits[t->points[place]];
+            count_character(t, &c, t->points[place], bits);
+            if (bits & (TERMINAL | ELLIPSIS) && place >= counted) counted = place, ends += count_ends(t, &counted, end);
+        }
+        if (word < last) count_word(t, &c, word), place = t->ends[word];
+    }
+    t->scripts[c.script] += c.run;
+    t->line_hashes[t->lines] = finished(c.sum);
+    const int64_t counts[] = {c.uppers, c.cased, c.digits, c.punctuations, c.symbols, c.curly, c.hashes};
+    for (int k = 0; k < 7; k++) t->found[UPPERS + k] += counts[k];
+    t->found[VISIBLE] += c.visible;
+    return ends;
 }
 
 static int is_ellipsis(const Text *t, Py_ssize_t start, Py_ssize_t end) {
     const uint32_t *p = t->points + end;
-    return p[-1] == ELLIPSIS || (end - start >= 3 && p[-1] == '.' && p[-2] == '.' && p[-3] == '.');
+    return t->traits[p[-1]] & ELLIPSIS || (end - start >= 3 && p[-1] == '.' && p[-2] == '.' && p[-3] == '.');
 }
 
 static int is_ended(const Text *t, Py_ssize_t start, Py_ssize_t end) {
@@ -130,41 +174,15 @@ static int is_ended(const Text *t, Py_ssize_t start, Py_ssize_t end) {
     return (t->traits[t->points[end - 1]] & TERMINAL) != 0;
 }
 
-/* Ends of sentences and ellipses in a line: words.sentence_ends. */
-static int64_t count_ends(Text *t, Py_ssize_t start, Py_ssize_t end) {
-    const uint32_t *points = t->points, *traits = t->traits;
-    int64_t ends = 0;
-    for (Py_ssize_t place = start; place < end;) {
-        if (!(traits[points[place]] & TERMINAL) && points[place] != ELLIPSIS) {
-            place++;
-            continue;
-        }
-        Py_ssize_t dots = 0, run = place, full = 0, before = 0;
-        for (; run < end && (traits[points[run]] & TERMINAL || points[run] == ELLIPSIS); run++) {
-            dots = points[run] == '.' ? dots + 1 : 0;
-            t->found[ELLIPSES] += points[run] == ELLIPSIS || (dots && dots % 3 == 0);
-            Py_ssize_t now = (traits[points[run]] & FULL) != 0;
-            full += now && !before;
-            before = now;
-        }
-        Py_ssize_t after = run;
-        while (after < end && traits[points[after]] & CLOSER) after++;
-        ends += after == end || traits[points[after]] & SPACE ? 1 : full;
-        place = run;
-    }
-    return ends;
-}
-
 /* A line without the white space around it; its words are [first, last). */
 static void count_line(Text *t, Py_ssize_t start, Py_ssize_t end, Py_ssize_t first, Py_ssize_t last) {
     int64_t *found = t->found, length = end - start, longest = 0;
-    for (Py_ssize_t place = start; place < end; place++) count_character(t, t->points[place], t->traits[t->points[place]]);
+    int64_t ends = count_characters(t, start, end, first, last);
     uint64_t kinds = 0;
     for (Py_ssize_t word = first; word < last; word++) {
         kinds |= phrases_at(t, word, last);
         if (t->ends[word] - t->starts[word] > longest) longest = t->ends[word] - t->starts[word];
     }
-    int64_t ends = count_ends(t, start, end);
     int cut = is_ellipsis(t, start, end), ended = !cut && is_ended(t, start, end);
     uint32_t opens = t->traits[t->points[start]];
     int spaced = length > 1 && t->points[start + 1] == ' ';
@@ -181,12 +199,10 @@ static void count_line(Text *t, Py_ssize_t start, Py_ssize_t end, Py_ssize_t fir
         found[PROSE]++;
         found[PROSE_SENTENCES] += ends;
     }
-    uint64_t hash = hash_of(t, start, end);
-    t->line_hashes[t->lines] = hash;
-    t->line_lengths[t->lines++] = (uint32_t)length;
     uint64_t *paragraph = t->paragraph_hashes + t->paragraphs - 1;
-    *paragraph = (*paragraph + hash) * STEP;
+    *paragraph = (*paragraph + t->line_hashes[t->lines]) * STEP;
     t->paragraph_lengths[t->paragraphs - 1] += (uint32_t)length;
+    t->line_lengths[t->lines++] = (uint32_t)length;
 }
 
 static void count_lines(Text *t) {
@@ -199,7 +215,7 @@ static void count_lines(Text *t) {
         Py_ssize_t first = start, end = stop, begin = word;
         while (first < end && t->traits[t->points[first]] & SPACE) first++;
         while (end > first && t->traits[t->points[end - 1]] & SPACE) end--;
-        while (word < t->words && t->starts[word] < stop) count_word(t, word++);
+        while (word < t->words && t->starts[word] < stop) word++;
         if (first == end) fresh = 1;
         else {
             if (fresh) t->paragraph_hashes[t->paragraphs] = 0, t->paragraph_lengths[t->paragraphs++] = 0;
@@ -236,34 +252,36 @@ static void count_repeated(Text *t, const uint64_t *hashes, const uint32_t *leng
     }
 }
 
-/* One level up: which runs of `size` words occur twice, given those of size - 1. A run is told by the first places of
-   its two parts, so that nothing but words is told by a hash. Returns the number of runs that do. */
-static Py_ssize_t go_up(Text *t, Py_ssize_t size, int64_t *most, int64_t *longest, const int64_t *before) {
-    Py_ssize_t count = t->words - size + 1, candidates = 0, again = 0;
-    for (Py_ssize_t place = 0; place < count; place++) candidates += size == 1 || (t->twice[place] && t->twice[place + 1]);
+/* One level up: which runs of `size` words occur twice, given those of size - 1, whose `count` places stand in
+   t->twice. A run is told by the first places of its two parts, so that nothing but words is told by a hash. Returns the
+   number of places left. */
+static Py_ssize_t go_up(Text *t, Py_ssize_t size, Py_ssize_t count, int64_t *most, int64_t *longest,
+                        const int64_t *before) {
+    uint32_t *places = t->twice;
+    Py_ssize_t candidates = 0, left = 0;
+    for (Py_ssize_t k = 0; k < count; k++)
+        if (size == 1 || (k + 1 < count && places[k + 1] == places[k] + 1)) places[candidates++] = places[k];
     size_t mask = cleared(t, candidates);
     uint32_t *counts = t->values + mask + 1;
-    *most = *longest = 0;
-    for (Py_ssize_t place = 0; place < count; place++) {
-        int candidate = size == 1 || (t->twice[place] && t->twice[place + 1]);
-        t->twice[place] = (uint8_t)candidate;
-        if (!candidate) continue;
+    for (Py_ssize_t k = 0; k < candidates; k++) {
+        uint32_t place = places[k];
         uint64_t key = size == 1 ? t->word_hashes[place] : (uint64_t)t->ids[place] << 32 | t->ids[place + 1];
         size_t slot = slot_of(t, key, mask);
-        if (!t->values[slot]) t->keys[slot] = key, t->values[slot] = (uint32_t)place + 1, counts[place] = 0;
+        if (!t->values[slot]) t->keys[slot] = key, t->values[slot] = place + 1, counts[place] = 0;
         t->ids[place] = t->values[slot] - 1;
         counts[t->ids[place]]++;
-        again += t->ids[place] != (uint32_t)place;
     }
-    for (Py_ssize_t place = 0; place < count; place++) {
-        if (!t->twice[place]) continue;
+    *most = *longest = 0;
+    for (Py_ssize_t k = 0; k < candidates; k++) {
+        uint32_t place = places[k];
         int64_t times = counts[t->ids[place]], length = before[place + size] - before[place];
-        t->twice[place] = times > 1;
+        if (size == 1) t->found[DISTINCT_WORDS] += t->ids[place] == place;
+        if (times < 2) continue;
+        places[left++] = place;
         if (times > *most) *most = times, *longest = 0;
         if (times == *most && length > *longest) *longest = length;
     }
-    if (size == 1) t->found[DISTINCT_WORDS] = t->words - again;
-    return again;
+    return left;
 }
 
 /* Words in scripts without spaces are signs: so many make a word of speech. */
@@ -276,10 +294,14 @@ static Py_ssize_t signs_per_word(const Text *t) {
 static void count_runs(Text *t, int64_t *before) {
     Py_ssize_t signs = signs_per_word(t);
     int64_t total = t->found[WORD_CHARACTERS], most, longest;
+    Py_ssize_t left = t->words;
     before[0] = 0;
-    for (Py_ssize_t word = 0; word < t->words; word++) before[word + 1] = before[word] + t->ends[word] - t->starts[word];
-    for (Py_ssize_t size = 1; size <= 10 * signs && size <= t->words; size++) {
-        if (!go_up(t, size, &most, &longest, before)) return;
+    for (Py_ssize_t word = 0; word < t->words; word++) {
+        before[word + 1] = before[word] + t->ends[word] - t->starts[word];
+        t->twice[word] = (uint32_t)word;
+    }
+    for (Py_ssize_t size = 1; size <= 10 * signs && left; size++) {
+        left = go_up(t, size, left, &most, &longest, before);
         Py_ssize_t n = size / signs;
         if (size % signs || n < 2) continue;
         if (n <= 4) {
@@ -287,32 +309,32 @@ static void count_runs(Text *t, int64_t *before) {
             continue;
         }
         Py_ssize_t covered = 0;
-        for (Py_ssize_t place = 0; place + size <= t->words; place++)
-            if (t->twice[place]) {
-                Py_ssize_t from = place > covered ? place : covered;
-                t->found[REPEATED_5 + n - 5] += before[place + size] - before[from];
-                covered = place + size;
-            }
+        for (Py_ssize_t k = 0; k < left; k++) {
+            Py_ssize_t place = t->twice[k], from = place > covered ? place : covered;
+            t->found[REPEATED_5 + n - 5] += before[place + size] - before[from];
+            covered = place + size;
+        }
     }
 }
 
 /* A greedy parse into code points and references to four or more that stand together above. */
 static void count_compressed(Text *t) {
-    size_t mask = cleared(t, t->count < 1 << 15 ? t->count : 1 << 15);
+    uint64_t quad = 0;
     int64_t cost = 0;
-    for (Py_ssize_t place = 0; place < t->count;) {
+    memset(t->values, 0, SEEN * sizeof *t->values);
+    for (Py_ssize_t place = 0, known = 0; place < t->count;) {
         Py_ssize_t length = 0;
         if (place + QUAD <= t->count) {
-            uint64_t sum = 0;
-            for (int k = 0; k < QUAD; k++) sum = (sum + t->points[place + k]) * STEP;
-            size_t slot = (size_t)(sum >> 40) & mask;
-            Py_ssize_t earlier = (Py_ssize_t)t->values[slot] - 1;
+            while (known < place + QUAD) quad = quad << 16 | (t->points[known++] & 0xFFFF);
+            uint32_t *slot = t->values + (quad * MIX >> 52);
+            Py_ssize_t earlier = (Py_ssize_t)*slot - 1;
             if (earlier >= 0)
                 while (place + length < t->count && t->points[earlier + length] == t->points[place + length]) length++;
-            t->values[slot] = (uint32_t)place + 1;
+            *slot = (uint32_t)place + 1;
         }
         cost += length >= QUAD ? REFERENCE : 1;
         place += length >= QUAD ? length : 1;
+        if (known < place) known = place;
     }
     t->found[COMPRESSED] = cost;
 }
@@ -337,9 +359,9 @@ static void count_all(Text *t, int64_t *before) {
 
 /* One block of memory for all arrays, by the number of code points; NULL where there is none. */
 static uint8_t *laid_out(Text *t, int64_t **before) {
-    size_t n = (size_t)t->count + 1, slots = 16;
+    size_t n = (size_t)t->count + 1, slots = SEEN;
     while (slots < 2 * n) slots *= 2;
-    uint8_t *memory = malloc(n * (6 * 8 + 3 * 4 + 1) + slots * 12 + n * 4 + 64);
+    uint8_t *memory = malloc(n * (6 * 8 + 5 * 4) + slots * 12);
     if (!memory) return NULL;
     t->starts = (int64_t *)memory;
     t->ends = t->starts + n;
@@ -352,7 +374,7 @@ static uint8_t *laid_out(Text *t, int64_t **before) {
     t->ids = t->values + slots + n;
     t->line_lengths = t->ids + n;
     t->paragraph_lengths = t->line_lengths + n;
-    t->twice = (uint8_t *)(t->paragraph_lengths + n);
+    t->twice = t->paragraph_lengths + n;
     return memory;
 }
 

@@ -25,7 +25,20 @@ DASHES = "-–—―*+"
 FULL_STOPS = "。！？｡।॥"
 """Ends of sentences that no space need follow."""
 
-_TRAITS = ("terminal", "full", "closer", "bullet", "dash", "upper", "lower", "punctuation", "symbol", "greek", "dense")
+_TRAITS = (
+    "terminal",
+    "full",
+    "closer",
+    "bullet",
+    "dash",
+    "upper",
+    "lower",
+    "punctuation",
+    "symbol",
+    "greek",
+    "dense",
+    "ellipsis",
+)
 _BITS = {name: 1 << (8 + k) for k, name in enumerate(_TRAITS)}
 _TOGETHER = ("Hani", "Hira", "Kana", "Bopo", "Hang")
 """Scripts that stand in one word and text."""
@@ -145,6 +158,7 @@ def traits() -> np.ndarray:
         ("terminal", words.TERMINALS),
         ("full", FULL_STOPS),
         ("closer", words.CLOSERS),
+        ("ellipsis", "…"),
         ("bullet", BULLETS),
         ("dash", DASHES),
     ):
@@ -200,14 +214,20 @@ _KINDS = {"placeholder": 1, "policy": 2}
 
 
 @functools.cache
+def phrases() -> tuple[tuple[str, str], ...]:
+    """phrases.tsv: (kind, phrase in lower case)."""
+    with open(os.path.join(os.path.dirname(__file__), "phrases.tsv"), encoding="utf-8") as file:
+        next(file)
+        kinds, found = zip(*(line.rstrip("\n").split("\t") for line in file), strict=True)
+    return tuple(zip(kinds, found, strict=True))
+
+
+@functools.cache
 def phrase_tables() -> tuple[np.ndarray, np.ndarray]:
     """phrases.tsv: hash of a phrase's first word -> where in the second array all phrases that begin with it stand, as
     kind, number of words, their hashes; a 0 ends them. Both uint64."""
-    with open(os.path.join(os.path.dirname(__file__), "phrases.tsv"), encoding="utf-8") as file:
-        next(file)
-        rows = [line.rstrip("\n").split("\t") for line in file]
     groups: dict[int, list[int]] = {}
-    for kind, phrase in rows:
+    for kind, phrase in phrases():
         hashes = hash_words(phrase).tolist()
         groups.setdefault(hashes[0], []).extend([_KINDS[kind], len(hashes), *hashes])
     flat, places = [0], []

@@ -11,23 +11,26 @@ static inline int is_inside(const uint8_t *classes, const uint32_t *points, Py_s
            ((bits & POINT) && (before & after & DIGIT));
 }
 
-/* Fills starts and ends (count + 1 numbers each are enough); returns the number of words. */
+/* Fills starts and ends (count + 1 numbers each are enough); returns the number of words. A sign of a script without
+   spaces begins a word, and so does what follows it and is no mark. */
 static inline Py_ssize_t find_spans(const uint8_t *classes, const uint32_t *points, Py_ssize_t count, int64_t *starts,
                                     int64_t *ends) {
     Py_ssize_t found = 0;
-    int inside = 0;
-    uint8_t before = 0;
-    for (Py_ssize_t place = 0; place < count; place++) {
-        uint8_t bits = classes[points[place]];
-        int now = is_inside(classes, points, count, place);
-        int single = (bits & (UNSPACED | MARK)) == UNSPACED;
-        int begins = now && (!inside || single || ((before & UNSPACED) && !(bits & MARK)));
-        if (inside && (!now || begins)) ends[found - 1] = place;
-        if (begins) starts[found++] = place;
-        inside = now;
-        before = bits;
+    for (Py_ssize_t place = 0; place < count;) {
+        if (!is_inside(classes, points, count, place)) {
+            place++;
+            continue;
+        }
+        starts[found] = place;
+        uint8_t before = classes[points[place++]];
+        for (; place < count; place++) {
+            uint8_t bits = classes[points[place]];
+            if (!(bits & (LETTER | MARK | DIGIT)) && !is_inside(classes, points, count, place)) break;
+            if (((bits | before) & UNSPACED) && !(bits & MARK)) break;
+            before = bits;
+        }
+        ends[found++] = place;
     }
-    if (inside) ends[found - 1] = count;
     return found;
 }
 
