@@ -29,7 +29,7 @@ def test_worked_example():
     assert found.newlines_per_word == 6 / 19
     assert (found.letter_words, found.distinct_words) == (16 / 19, 15 / 19)
     assert found.digit_characters == 6 / sum(not c.isspace() for c in TEXT)
-    assert found.upper_letters == 7 / 71
+    assert found.upper_letters == 8 / 66
     assert (found.curly_brackets, found.sentences, found.prose_sentences) == (1, 4, 2)
     assert (found.bullet_lines, found.cut_lines, found.ended_lines) == (2 / 6, 2 / 6, 1 / 6)
     assert (found.short_lines, found.long_lines, found.prose_lines) == (5 / 6, 0, 1 / 6)
@@ -72,7 +72,7 @@ PIECES = st.sampled_from([
     "a", "B", "ab", "the", "Word", "été", "İ", "ς", "Σ", "ß", "中", "的", "国", "カ", "ー", "한", "글", "ก", "ำ", "ไ",
     "ကို", "क्षि", "।", "。", "！", "。」", "؟", ".", "..", "...", "…", "!", "?", ";", "α", "α;",
     "'", "’", "\"", "”", ")", "*", "_",
-    
+
     "1", "3.14", "1,000", "٣", "#", "{", "$", "+", "•", "-", "- ", "* ", " ", " ", " ", " ", "\n", "\n", "\n\n", "\t",
     "\u3000", "\u00a0", "lorem ipsum", "Privacy Policy", "JavaScript", "\u0301", "\u200d", "\U0001f600",
     "x" * 31, "\U00020000",
