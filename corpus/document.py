@@ -110,6 +110,7 @@ class Signals:
     lines: int = 0
     paragraphs: int = 0
     sentences: int = 0  # ends of sentences
+    mean_sentence_length: float = 0.0  # words / ends of sentences, or 1
     mean_word_length: float = 0.0  # code points
     longest_word: int = 0  # code points
     hashes_per_word: float = 0.0  # '#'

@@ -5,7 +5,7 @@
 /* Bits of a code point in signals.traits(), above those of words.classes(); the highest byte is its script. */
 enum {
     TERMINAL = 1 << 8, FULL = 1 << 9, CLOSER = 1 << 10, BULLET = 1 << 11, DASH = 1 << 12, UPPER = 1 << 13,
-    LOWER = 1 << 14, PUNCTUATION = 1 << 15, SYMBOL = 1 << 16, GREEK = 1 << 17, DENSE = 1 << 18, ELLIPSIS = 1 << 19,
+    LOWER = 1 << 14, PUNCTUATION = 1 << 15, SYMBOL = 1 << 16, GREEK = 1 << 17, DENSE = 1 << 18, ELLIPSIS = 1 << 19, STAND_IN = 1 << 20,
     SCRIPT = 24
 };
 /* What is counted, in the order of signals.COUNTS. */
@@ -122,6 +122,22 @@ static void count_word(Text *t, Tally *c, Py_ssize_t word) {
     t->dense += (first & DENSE) != 0;
 }
 
+/* The length of what stands in for the end of a sentence at `place`: words.STAND_INS. */
+static Py_ssize_t stand_in(const Text *t, Py_ssize_t start, Py_ssize_t place, Py_ssize_t end) {
+    if (place <= start) return 0;
+    uint32_t point = t->points[place], before = t->points[place - 1];
+    if (point == ';') return (t->traits[before] & GREEK) != 0;
+    if (point == ':' && before >= 0x531 && before <= 0x587) return 1;
+    int doubled = (point == ':' || point == 0x1361) && place + 1 < end && t->points[place + 1] == point;
+    return doubled && before >= 0x1200 && before <= 0x135F ? 2 : 0;
+}
+
+/* Whether white space or the line's end follows, behind quotes and brackets that close. */
+static int is_free(const Text *t, Py_ssize_t place, Py_ssize_t end) {
+    while (place < end && t->traits[t->points[place]] & CLOSER) place++;
+    return place == end || t->traits[t->points[place]] & SPACE;
+}
+
 /* Ends of sentences in a run of marks that begins at `place` (words.sentence_ends), and its ellipses; moves `place`
    behind it. */
 static int64_t count_ends(Text *t, Py_ssize_t *place, Py_ssize_t end) {
@@ -137,8 +153,7 @@ static int64_t count_ends(Text *t, Py_ssize_t *place, Py_ssize_t end) {
         before = now;
     }
     *place = run;
-    while (run < end && traits[points[run]] & CLOSER) run++;
-    return run == end || traits[points[run]] & SPACE ? 1 : full;
+    return is_free(t, run, end) ? 1 : full;
 }
 
 /* The characters of a line and its words, [first, last); returns the ends of sentences. */
@@ -150,7 +165,13 @@ static int64_t count_characters(Text *t, Py_ssize_t start, Py_ssize_t end, Py_ss
         for (Py_ssize_t stop = word < last ? t->starts[word] : end; place < stop; place++) {
             uint32_t bits = t->traits[t->points[place]];
             count_character(t, &c, t->points[place], bits);
-            if (bits & (TERMINAL | ELLIPSIS) && place >= counted) counted = place, ends += count_ends(t, &counted, end);
+            if (place < counted) continue;
+            if (bits & (TERMINAL | ELLIPSIS)) counted = place, ends += count_ends(t, &counted, end);
+            else if (bits & STAND_IN) {
+                Py_ssize_t length = stand_in(t, start, place, end);
+                ends += length && is_free(t, place + length, end);
+                counted = place + (length ? length : 1);
+            }
         }
         if (word < last) count_word(t, &c, word), place = t->ends[word];
     }
@@ -170,8 +191,8 @@ static int is_ellipsis(const Text *t, Py_ssize_t start, Py_ssize_t end) {
 static int is_ended(const Text *t, Py_ssize_t start, Py_ssize_t end) {
     while (end > start && t->traits[t->points[end - 1]] & CLOSER) end--;
     if (end == start) return 0;
-    if (t->points[end - 1] == ';') return end - start > 1 && t->traits[t->points[end - 2]] & GREEK;
-    return (t->traits[t->points[end - 1]] & TERMINAL) != 0;
+    return (t->traits[t->points[end - 1]] & TERMINAL) != 0 || stand_in(t, start, end - 1, end) == 1 ||
+           stand_in(t, start, end - 2, end) == 2;
 }
 
 /* A line without the white space around it; its words are [first, last). */

@@ -20,7 +20,7 @@ Columns = Mapping[str, np.ndarray]
 
 _NO_LANGUAGE = ("und_", "zxx_")
 _UNSPACED = ("Hans", "Hant", "Hani", "Jpan", "Thai", "Laoo", "Khmr", "Mymr", "Tibt", "Yiii")
-_UNMARKED = ("Thai", "Laoo")
+_UNMARKED = ("Thai", "Laoo", "Tibt")
 
 
 _DENSE = ("Hans", "Hant", "Hani", "Jpan")
@@ -59,7 +59,7 @@ RULES: dict[Reason, tuple[str, ...]] = {
     Reason.CUT_LINES: ("max_cut_lines",),
     Reason.LOOSE_LINES: ("min_ended_lines", "min_prose_lines"),
     Reason.SHORT_LINES: ("max_short_lines", "min_mean_line_length", "min_long_lines", "max_newlines_per_word"),
-    Reason.FEW_SENTENCES: ("min_sentences", "min_prose_sentences"),
+    Reason.FEW_SENTENCES: ("min_sentences", "min_prose_sentences", "max_mean_sentence_length"),
     Reason.REPEATED_LINES: ("max_repeated_lines", "max_repeated_line_characters"),
     Reason.REPEATED_PARAGRAPHS: ("max_repeated_paragraphs", "max_repeated_paragraph_characters"),
     Reason.TOP_WORDS: ("max_top_2_gram", "max_top_3_gram", "max_top_4_gram", "max_stop_word_share"),
@@ -75,7 +75,9 @@ RULES: dict[Reason, tuple[str, ...]] = {
 
 MEANING: dict[str, Callable[[str], bool]] = {
     **dict.fromkeys(("mean_word_length", "longest_word", "distinct_words"), _not_in(_UNSPACED)),
-    **dict.fromkeys(("sentences", "ended_lines", "prose_lines", "prose_sentences"), _not_in(_UNMARKED)),
+    **dict.fromkeys(
+        ("sentences", "mean_sentence_length", "ended_lines", "prose_lines", "prose_sentences"), _not_in(_UNMARKED)
+    ),
     **dict.fromkeys(("short_lines", "long_lines", "mean_line_length"), _not_in(_DENSE)),
     **dict.fromkeys(("stop_words", "stop_word_share"), stopwords.known),
     "upper_letters": lambda label: label.partition("_")[2] in _CASED,
@@ -94,14 +96,17 @@ def limits_of(reason: Reason, thresholds: Thresholds) -> list[str]:
 
 
 def limit_for(name: str, label: str, thresholds: Thresholds) -> float:
-    """A limit for documents of a language; nan where it is off or has no meaning."""
+    """A limit for documents of a language; nan where it is off or has no meaning. That of the share of stop words is a
+    part of the language's usual share, that of the score is the language's own cut if it is 0 or off."""
     meaning = MEANING.get(name[4:])
     if meaning is not None and not meaning(label):
         return math.nan
     limit = thresholds.limit(name, label)
     if name == "min_language_score":
         return limit or _cut(label)
-    return math.nan if limit is None else limit
+    if limit is None:
+        return math.nan
+    return limit * stopwords.table()[label].share if name == "min_stop_word_share" else limit
 
 
 def _outside(name: str, values: np.ndarray, limits: np.ndarray) -> np.ndarray:

@@ -26,18 +26,8 @@ FULL_STOPS = "。！？｡।॥"
 """Ends of sentences that no space need follow."""
 
 _TRAITS = (
-    "terminal",
-    "full",
-    "closer",
-    "bullet",
-    "dash",
-    "upper",
-    "lower",
-    "punctuation",
-    "symbol",
-    "greek",
-    "dense",
-    "ellipsis",
+    *("terminal", "full", "closer", "bullet", "dash", "upper", "lower", "punctuation", "symbol", "greek", "dense"),
+    *("ellipsis", "stand_in"),
 )
 _BITS = {name: 1 << (8 + k) for k, name in enumerate(_TRAITS)}
 _TOGETHER = ("Hani", "Hira", "Kana", "Bopo", "Hang")
@@ -85,6 +75,7 @@ def _shares(n: dict[str, int], characters: int) -> Signals:
         lines=n["lines"],
         paragraphs=n["paragraphs"],
         sentences=n["sentences"],
+        mean_sentence_length=n["words"] / max(1, n["sentences"]),
         mean_word_length=n["word_characters"] / words,
         longest_word=n["longest_word"],
         hashes_per_word=n["hashes"] / words,
@@ -159,6 +150,7 @@ def traits() -> np.ndarray:
         ("full", FULL_STOPS),
         ("closer", words.CLOSERS),
         ("ellipsis", "…"),
+        ("stand_in", ";:\u1361"),
         ("bullet", BULLETS),
         ("dash", DASHES),
     ):
@@ -205,7 +197,7 @@ def hash_table(keys: list[int], values: list[int]) -> np.ndarray:
 @functools.cache
 def stop_table(label: str) -> np.ndarray:
     """Hash of a stop word of the language -> its place in the list, from 1."""
-    listed = stopwords.table().get(label, ())
+    listed = stopwords.words_of(label)
     hashes = [hash_words(word).tolist() for word in listed]
     return hash_table([h[0] for h in hashes], list(range(1, len(listed) + 1)))
 

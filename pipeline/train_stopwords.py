@@ -3,9 +3,9 @@
 Input: tables with the columns label, source, text or label, bcp47, word, count, as train_language.py takes. A word's
 weight in a label is the geometric mean over the sources of how common it is there: the share of texts that hold it, or
 its count over that of the list's most frequent word; so a word that only one kind of text loves weighs little. The
-WORDS heaviest make the list, from the even texts; it is kept if of the odd ones, joined, nearly every run of WINDOW
-words holds LEAST of them, in the first of PROOF that has text enough. Scripts without spaces have no lists, but for Han
-and Kana, whose signs are words often enough.
+WORDS heaviest make the list. It is kept if it holds for text of a kind that it was not made from: of each of PROOF with
+enough text, nearly every run of WINDOW words has LEAST of the words that the other sources alone would list. Scripts
+without spaces have no lists, but for Han and Kana, whose signs are words often enough.
 Same input -> same bytes; a minute of one core.
 """
 
@@ -73,30 +73,36 @@ def stop_words(sources: dict[str, list[list[str]]], listed: Weights) -> list[str
     for texts in sources.values():
         held = Counter(word for text in texts for word in set(text))
         kinds.append({word: count / len(texts) for word, count in held.items()})
-    seen = {word for texts in sources.values() for text in texts for word in text}
+    seen = {word for texts in sources.values() for text in texts for word in text} or set(listed)
     weights = {word: math.prod(max(RARE, kind.get(word, 0.0)) for kind in kinds) for word in seen}
     return sorted(weights, key=lambda word: (-weights[word], word))[:WORDS]
 
 
-def is_proven(found: list[str], sources: dict[str, list[list[str]]]) -> bool:
+def proven(sources: dict[str, list[list[str]]], listed: Weights) -> float:
+    """The least share of stop words in the middle one of the runs of any source; 0 where there can be no list."""
+    found = []
     for source in PROOF:
         joined = [word for text in sources.get(source, []) for word in text]
-        windows = [set(joined[k : k + WINDOW]) for k in range(0, len(joined) - WINDOW + 1, WINDOW)]
-        if len(windows) >= MIN_WINDOWS:
-            return sum(len(window & set(found)) >= LEAST for window in windows) >= NEARLY * len(windows)
-    return False
+        windows = [joined[k : k + WINDOW] for k in range(0, len(joined) - WINDOW + 1, WINDOW)]
+        others = {name: texts for name, texts in sources.items() if name != source}
+        if len(windows) < MIN_WINDOWS or not (others or listed):
+            continue
+        stops = set(stop_words(others, listed))
+        if sum(len(stops & set(window)) >= LEAST for window in windows) < NEARLY * len(windows):
+            return 0.0
+        shares = sorted(sum(word in stops for word in window) for window in windows)
+        found.append(shares[len(shares) // 2] / WINDOW)
+    return min(found, default=0.0)
 
 
 def make(paths: list[str]) -> str:
     """The table's text."""
     texts, lists = read(paths)
-    rows = ["label\twords"]
+    rows = ["label\tshare\twords"]
     for label in sorted(texts):
-        even = {source: found[::2] for source, found in texts[label].items()}
-        odd = {source: found[1::2] for source, found in texts[label].items()}
-        found = stop_words(even, lists.get(label, {}))
-        if is_proven(found, odd):
-            rows.append(f"{label}\t{' '.join(found)}")
+        listed = lists.get(label, {})
+        if share := proven(texts[label], listed):
+            rows.append(f"{label}\t{share:.2f}\t{' '.join(stop_words(texts[label], listed))}")
     return "\n".join(rows) + "\n"
 
 

@@ -28,13 +28,18 @@ _WITHOUT_SPACES = "Hani Hira Kana Bopo Thai Laoo Khmr Mymr Tibt Yiii Lana Tale T
 _WEIGHTS = {"Hani": 3, "Hira": 3, "Kana": 3, "Bopo": 3, "Hang": 2}  # a sign says about as much as so many letters
 
 TERMINALS = "".join(regex.findall(r"\p{Sentence_Terminal}", "".join(map(chr, range(0x20000))))) + "\u0f0d\u0f0e"
-"""What ends a sentence, over all scripts; Greek also uses ';'."""
+"""What ends a sentence, over all scripts."""
+STAND_INS = r"(?:(?<=[\u0370-\u03ff\u1f00-\u1fff]);|(?<=[\u0531-\u0587]):|(?<=[\u1200-\u135f])(?:\u1361\u1361|::))"
+"""What stands in for such a mark behind a letter: the Greek question mark looks, after NFC, like a semicolon; Armenian
+is often typed with a colon, Ethiopic with two colons or word separators."""
 CLOSERS = "\"'»«›‹”’“‘)]}」』】）〉》〕］｝〗〙＂＇*_"
 """Quotes and brackets that may follow the end of a sentence."""
 
 _SENTENCE_END = regex.compile(
-    rf"(?:[{regex.escape(TERMINALS)}…]+[{regex.escape(CLOSERS)}]*(?=\s|\Z)|[。！？｡।॥]+[{regex.escape(CLOSERS)}]*)"
+    rf"(?:(?:[{regex.escape(TERMINALS)}…]+|{STAND_INS})[{regex.escape(CLOSERS)}]*(?=\s|\Z)"
+    rf"|[。！？｡।॥]+[{regex.escape(CLOSERS)}]*)"
 )
+_ENDED = regex.compile(rf"(?:[{regex.escape(TERMINALS)}]|{STAND_INS})\Z")
 
 
 def codes(text: str) -> np.ndarray:
@@ -112,11 +117,7 @@ def sentence_ends(text: str) -> list[int]:
 
 def is_ended(line: str) -> bool:
     """Whether a stripped line ends in terminal punctuation of its script."""
-    bare = line.rstrip(CLOSERS)
-    last = bare[-1:]
-    if last == ";":  # the Greek question mark looks, after NFC, like a semicolon
-        return "\u0370" <= bare[-2:-1] <= "\u03ff" or "\u1f00" <= bare[-2:-1] <= "\u1fff"
-    return last != "" and last in TERMINALS
+    return _ENDED.search(line.rstrip(CLOSERS)) is not None
 
 
 def count_scripts(points: np.ndarray) -> dict[str, int]:

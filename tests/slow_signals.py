@@ -22,9 +22,10 @@ def measure(text: str, label: str = "") -> Signals:
     tokens, lines, visible = words.words(text), words.lines(text), [c for c in text if not regex.match(r"\s", c)]
     folded = [fold(token) for token in tokens]
     inside, along = sum(map(len, tokens)), sum(map(len, lines))
-    stops = set(stopwords.table().get(label, ()))
+    stops = set(stopwords.words_of(label))
     found = Signals(characters=len(text), words=len(tokens), lines=len(lines))
     found.sentences = len(words.sentence_ends(text))
+    found.mean_sentence_length = len(tokens) / max(1, found.sentences)
     found.mean_word_length, found.longest_word = share(inside, len(tokens)), max(map(len, tokens), default=0)
     found.hashes_per_word = share(text.count("#"), len(tokens)) if tokens else float(text.count("#"))
     found.ellipses_per_word = (text.count("...") + text.count("…")) / max(1, len(tokens))
