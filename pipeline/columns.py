@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus import storage
+from corpus import document, storage
 from corpus.document import DOCUMENT
 from corpus.terminal import StepError, UserError
 
@@ -20,19 +20,26 @@ def read(folder: str, part: str, names: Iterable[str]) -> pa.Table:
     with storage.open_read(storage.join(folder, "documents", part)) as file:
         documents = pq.ParquetFile(file)
         rows, table = documents.metadata.num_rows, documents.read(own)
+        mark = _metadata(documents).get("fingerprint")
     for name in wanted:
         if name not in own:
-            column = _beside(folder, part, name)
-            if len(column) != rows:
+            column, aligned = _beside(folder, part, name)
+            if len(column) != rows or aligned != mark:
                 raise StepError(f"{folder}/{FOLDER}/{name}/{part}: has other rows than the documents; annotate again")
             table = table.append_column(name, column)
     return table.select(wanted)
 
 
-def _beside(folder: str, part: str, name: str) -> pa.ChunkedArray:
+def _metadata(file: pq.ParquetFile) -> dict:
+    return document.read_metadata(pa.schema([], metadata=file.metadata.metadata))
+
+
+def _beside(folder: str, part: str, name: str) -> tuple[pa.ChunkedArray, str]:
+    """The column and the fingerprint of the documents part that it belongs to."""
     try:
         with storage.open_read(storage.join(folder, FOLDER, name, part)) as file:
-            return pq.ParquetFile(file).read([name]).column(name)
+            found = pq.ParquetFile(file)
+            return found.read([name]).column(name), _metadata(found).get("aligned", "")
     except FileNotFoundError:
         raise UserError(
             f"{folder}: no column {name} for {part}; run python -m pipeline annotate, or leave out its threshold"

@@ -109,7 +109,7 @@ def limit_for(name: str, label: str, thresholds: Thresholds) -> float:
     return limit * stopwords.table()[label].share if name == "min_stop_word_share" else limit
 
 
-def _outside(name: str, values: np.ndarray, limits: np.ndarray) -> np.ndarray:
+def outside(name: str, values: np.ndarray, limits: np.ndarray) -> np.ndarray:
     """(documents,) bool: which values a limit of that name rejects. Shares are compared as the columns hold them, as
     float32, so that 0.1 is 0.1."""
     if values.dtype.kind == "f":
@@ -130,7 +130,7 @@ class Comparison:
     @property
     def fails(self) -> bool:
         value = np.array([self.value], np.float32 if isinstance(self.value, float) else None)
-        return bool(_outside("min_" if self.least else "max_", value, np.array([self.limit]))[0])
+        return bool(outside("min_" if self.least else "max_", value, np.array([self.limit]))[0])
 
 
 def comparisons(reason: Reason, row: Mapping[str, Any], thresholds: Thresholds) -> list[Comparison]:
@@ -175,7 +175,7 @@ def judge(
     for reason in RULES:
         for name in limits_of(reason, thresholds):
             limits = np.array([limit_for(name, label, thresholds) for label in names], np.float64)
-            fail(reason, _outside(name, columns[name[4:]], limits[index]))
+            fail(reason, outside(name, columns[name[4:]], limits[index]))
     if wanted:
         fail(Reason.OTHER_LANGUAGE, np.array([label not in wanted for label in names], bool)[index])
     return bits

@@ -169,6 +169,13 @@ def lower() -> np.ndarray:
     return words.codes("".join(single)).copy()
 
 
+def fold(text: str) -> str:
+    """A text in lower case, one code point for one."""
+    points, table = words.codes(text), lower()
+    cased = points < len(table)
+    return words.decode(np.where(cased, table[np.where(cased, points, 0)], points))
+
+
 def hash_words(text: str) -> np.ndarray:
     """(words,) uint64: the hashes of a text's words."""
     empty = np.zeros(2, np.uint64)

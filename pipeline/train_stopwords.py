@@ -31,13 +31,9 @@ _LEFT_OUT = ("Thai", "Laoo", "Khmr", "Mymr", "Tibt", "Yiii", "Lana", "Tale", "Ta
 Weights = dict[str, float]
 
 
-def fold(text: str) -> list[str]:
+def folded(text: str) -> list[str]:
     """The words of a text as signals.py compares them, without those that have no letter."""
-    points, lower = words.codes(text), signals.lower()
-    low = points.copy()
-    cased = points < len(lower)
-    low[cased] = lower[points[cased]]
-    return [word for word in words.words(words.decode(low)) if any(c.isalpha() for c in word)]
+    return [word for word in words.words(signals.fold(text)) if any(c.isalpha() for c in word)]
 
 
 def _rows(path: str) -> Iterator[dict[str, str]]:
@@ -57,8 +53,8 @@ def read(paths: list[str]) -> tuple[dict[str, dict[str, list[list[str]]]], dict[
             if row["label"].partition("_")[2] in _LEFT_OUT:
                 continue
             if "text" in row:
-                texts[row["label"]][row["source"]].append(fold(row["text"]))
-            elif (word := fold(row["word"])) and len(word) == 1:
+                texts[row["label"]][row["source"]].append(folded(row["text"]))
+            elif (word := folded(row["word"])) and len(word) == 1:
                 counts = lists[row["label"]]
                 counts[word[0]] = counts.get(word[0], 0.0) + float(row["count"])
     for counts in lists.values():
