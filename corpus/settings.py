@@ -242,12 +242,13 @@ def read_config(path: str, extra: Iterable[str] = ()) -> dict[str, dict[str, Any
 
 
 def to_toml(tables: Mapping[str, Any]) -> str:
-    """Settings objects or plain tables as TOML, one section each."""
+    """Settings objects or plain tables as TOML, one section each; a table in a table has dotted keys."""
     lines = []
     for name, table in tables.items():
         lines.append(f"[{name}]")
-        values = table if isinstance(table, Mapping) else dataclasses.asdict(table)
-        lines += [f"{key} = {_toml(v)}" for key, v in values.items()]
+        for key, value in (table if isinstance(table, Mapping) else dataclasses.asdict(table)).items():
+            inner = {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, Mapping) else {key: value}
+            lines += [f"{k} = {_toml(v)}" for k, v in inner.items()]
         lines.append("")
     return "\n".join(lines)
 

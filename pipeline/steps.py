@@ -151,9 +151,11 @@ def documents_of(folder: str) -> tuple[list[items.Item], dict]:
 
 def run_annotate(wanted: list[annotate.Column], runner: Runner, options: Options) -> None:
     """Documents -> columns/<name>/ for each column. A column that another model made is refused, unless `redo`."""
+    if not wanted:
+        return
     folder = options.output
     prepare_folder(folder, create=False)
-    plan, made = documents_of(folder)
+    plan, made = (items.read_plan(storage.join(folder, "documents")), {}) if options.slice else documents_of(folder)
     for column in wanted:
         mark = annotate.digest(column)
         there = recorded(folder).get("columns", {}).get(column.name, mark)
