@@ -1,8 +1,17 @@
 """Packages `corpus`, `pipeline`, `tokenizer`, `trainer`. The base install is what a Beam worker needs: no torch."""
 
+from glob import glob
+
 from setuptools import Extension, setup
 
-NATIVE = ("words", "blocks", "block_features", "hints")
+NATIVE = (
+    "words",
+    "blocks",
+    "block_features",
+    "duplicates",
+    "hints",
+    "signals",
+)
 """Modules with a compiled half, pipeline/_NAME.c: loops over characters that arrays of numpy do not express."""
 
 
@@ -12,7 +21,7 @@ def extension(name: str) -> Extension:
     return Extension(
         f"pipeline._{name}",
         [f"pipeline/_{name}.c"],
-        depends=[f"pipeline/{name}.h" for name in ("native", "html", "told", "tree")],
+        depends=sorted(glob("pipeline/*.h")),
         extra_compile_args=flags,
         py_limited_api=True,
     )

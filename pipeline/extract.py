@@ -27,8 +27,8 @@ _SOURCES = (
     "../corpus/document.py", "native.h", "block_features.py", "blocks.py", "charset.py", "content.py", "duplicates.py",
     "extract.py", "fasttext_file.py", "hints.py", "http.py", "language.py", "languages.tsv", "main_text.py",
     "models/content.npz", "mojibake.py", "page.py", "personal.py", "sections.py", "signals.py", "tables.py", "text.py",
-    "warc.py", "words.py", "_words.c", "_blocks.c", "_block_features.c", "_hints.c", "html.h", "told.h",
-    "tree.h",
+    "warc.py", "words.py", "_words.c", "_blocks.c", "_block_features.c", "_hints.c", "html.h", "told.h", "tree.h",
+    "spans.h", "_signals.c", "_duplicates.c", "stopwords.py", "stop_words.tsv", "phrases.tsv",
 )  # fmt: skip
 _DAMAGES = 100
 _EXAMPLES = 3
@@ -244,7 +244,7 @@ def make(
     label = identifier.identify(clean)
     url = page.url[:4096]
     identity = page.identity or f"{page.url}|{page.time}|{item.path}|{page.offset}|{page.index}"
-    values = signals.measure(clean)
+    values = signals.measure(clean, label.label, url)
     row = (
         xxhash.xxh3_128_digest(identity.encode("utf-8", "surrogatepass")),
         url,
@@ -265,8 +265,9 @@ def make(
         duplicates.text_hash(clean),
         duplicates.url_hash(url),
         duplicates.site_hash(url) if url else duplicates.text_hash(clean),
-        duplicates.signature(duplicates.word_hashes(clean)),
-        *(getattr(values, f.name) for f in fields(Signals)),
+        values.line_hashes,
+        duplicates.signature(values.word_hashes),
+        *(getattr(values.signals, f.name) for f in fields(Signals)),
     )
     return row, masked
 
