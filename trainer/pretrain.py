@@ -129,9 +129,14 @@ def _summary(run: Run, log: Log, steps: int, seconds: float) -> list[str]:
     s, f = run.settings, log.latest
     parts = {
         "generator": (("loss", "generator_loss", ".3f"), ("accuracy", "generator_accuracy", ".1%")),
-        "discriminator": (("loss", "discriminator_loss", ".4f"), ("AUC", "auc", ".3f"), ("precision", "precision", ".1%"),
-                          ("recall", "recall", ".1%"), ("order", "order_accuracy", ".1%")),
-    }  # fmt: skip
+        "discriminator": (
+            ("loss", "discriminator_loss", ".4f"),
+            ("AUC", "auc", ".3f"),
+            ("precision", "precision", ".1%"),
+            ("recall", "recall", ".1%"),
+            ("order", "order_accuracy", ".1%"),
+        ),
+    }
     told = {
         part: ", ".join(f"{word} {f[name]:{form}}" for word, name, form in figures if f.get(name) is not None)
         for part, figures in parts.items()

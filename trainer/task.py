@@ -30,6 +30,9 @@ COLUMNS = {
 """What columns are called elsewhere; the first that is there counts, gold_label before label."""
 
 SPLITS = {"train": ("train",), "dev": ("dev", "validation", "valid"), "test": ("test",)}
+SHORT = "ar bg bn cs da de el en es et eu fa fi fr ga he hi hu id it ja ko nl no pl pt ro ru sv sw ta te th tl tr uk ur vi zh"
+"""Codes that files of tasks are named by: xquad.zh.json."""
+
 SAME = {"contradictory": "contradiction"}  # XNLI's training file has a word of its own
 
 
@@ -102,15 +105,16 @@ def _rows(path: str) -> Iterator[dict]:
     for number, row in rows:
         if not isinstance(row, dict):
             raise UserError(f"{path}: row {number} is no object; give rows with names like text and label")
-        yield {"language": _language(path), **row, "number": number}
+        named = row.get("language") or row.get("lang") or _language(path)
+        yield {**row, "language": named, "number": number}
 
 
 def _language(path: str) -> str:
-    """What the path says: xquad.zh.json, xnli/de/train.tsv, sib200/deu_Latn/train.tsv; '' if nothing."""
-    for part in reversed(re.split(r"[/\\]", path)):
-        for word in re.split(r"[.]", part):
-            if re.fullmatch(r"[a-z]{3}_[A-Z][a-z]{3}|[a-z]{2}(-[A-Z]{2})?", word) and word not in ("xz", "gz"):
-                return word
+    """What file or folder say: xquad.zh.json, xnli/de/train.tsv, sib200/deu_Latn/train.tsv; '' if nothing."""
+    folder, name = os.path.split(path)
+    for word in (*name.split(".")[::-1], os.path.basename(folder)):
+        if re.fullmatch(r"[a-z]{3}_[A-Z][a-z]{3}", word) or word in SHORT.split():
+            return word
     return ""
 
 
