@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from corpus.settings import Finetune
 from corpus.terminal import DONE, Progress, UserError
-from trainer import alignment, checkpoint, evaluate, head, metrics, prediction, retrieval, task, texts
+from trainer import alignment, checkpoint, evaluate, head, prediction, retrieval, task, texts
 from trainer import optimizer as optimizers
 from trainer.head import Body
 from trainer.optimizer import Optimizer
@@ -56,13 +56,13 @@ def align(
     if not 0 <= layer <= body.tower.layers:
         raise UserError(f"--layer: {layer}; the model has {body.tower.layers} layers")
     layer = layer or retrieval.middle(body.tower.layers)
-    before = judged(body.eval(), vocabulary, held, layer, {})
+    before = evaluate.retrieved(body.eval(), vocabulary, held, {}, layer)
     maps: dict[str, alignment.Map] = {}
     if method == "contrastive":
         contrastive(body, vocabulary, learn, settings, layer, seed, quiet)
     else:
         maps = fitted(body, vocabulary, learn, layer, method, seed)
-    after = judged(body.eval(), vocabulary, held, layer, maps)
+    after = evaluate.retrieved(body.eval(), vocabulary, held, maps, layer)
     head.save(output, body, config, 1, learned_from=model, alignment=method)
     checkpoint.copy_vocabulary(checkpoint.vocabulary(model), output)
     if maps:
@@ -86,16 +86,6 @@ def fitted(
         if method == "adversarial":
             y = y[np.random.default_rng(key(seed, 14)).permutation(len(y))]
         found[name] = alignment.fit(x, y, method, seed)
-    return found
-
-
-def judged(body: Body, vocabulary: Vocabulary, pairs: Pairs, layer: int, maps: dict) -> dict[str, metrics.Figures]:
-    """Accuracy of retrieval, both directions, by margin."""
-    found = {}
-    for name in sorted({p for _, _, p in pairs}):
-        sides = zip(*((a, b) for a, b, p in pairs if p == name), strict=True)
-        x, y = (retrieval.vectors(body, vocabulary, side, layer) for side in sides)
-        found[name] = evaluate.retrieval_figures(*(maps[name].apply(x, y) if name in maps else (x, y)))
     return found
 
 

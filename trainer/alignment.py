@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from torch import nn
 from torch.nn import functional
@@ -17,9 +18,10 @@ from trainer.retrieval import unit
 
 FILE, LABELS = "alignment.safetensors", "alignment.json"
 
-# Of adversarial training, as its authors have it (arXiv:1710.04087) but for the discriminator's width.
-WIDTH, INPUT_DROPOUT, SMOOTHING, RATE, TURNS, BETA = 512, 0.1, 0.1, 0.1, 5, 0.001
-EPOCHS, STEPS, SIZE = 5, 400, 64
+# Of adversarial training (arXiv:1710.04087), with a smaller judge and a stronger pull towards rotations, since there
+# are hundreds of sentences here, not tens of thousands of words.
+WIDTH, INPUT_DROPOUT, SMOOTHING, RATE, TURNS, BETA = 256, 0.1, 0.1, 0.1, 3, 0.01
+EPOCHS, STEPS, SIZE = 5, 100, 64
 REFINEMENTS = 5
 
 
@@ -95,16 +97,29 @@ def refine(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return best
 
 
+def axes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The rotation that lays the principal axes of x over those of y, by variance, turned as their skewness says."""
+
+    def basis(v: np.ndarray) -> np.ndarray:
+        found = np.linalg.eigh(v.T.astype(np.float64) @ v)[1][:, ::-1]
+        return found * np.where(((v @ found) ** 3).sum(0) < 0, -1, 1)
+
+    return (basis(x) @ basis(y).T).astype(np.float32)
+
+
 def adversarial(x: np.ndarray, y: np.ndarray, seed: int = 0) -> np.ndarray:
-    """A map that keeps a discriminator from telling mapped x from y, then refined; the epoch is chosen by the
-    criterion, so no translation is ever looked at."""
+    """A map that keeps a judge from telling mapped x from y, then refined. It begins with what the criterion likes
+    better: no map at all (both languages come from one encoder), or the axes laid over each other. The epoch is chosen
+    by the criterion too, so no translation is ever looked at."""
     torch.manual_seed(seed)
     width = x.shape[1]
     judge = nn.Sequential(nn.Dropout(INPUT_DROPOUT), nn.Linear(width, WIDTH), nn.LeakyReLU(0.2),
                           nn.Linear(WIDTH, WIDTH), nn.LeakyReLU(0.2), nn.Linear(WIDTH, 1))  # fmt: skip
-    weight = nn.Parameter(torch.eye(width))
+    starts = (np.eye(width, dtype=np.float32), axes(x, y))
+    best = max(starts, key=lambda w: criterion(x @ w, y))
+    value, weight = criterion(x @ best, y), nn.Parameter(torch.from_numpy(best.copy()))
     ours, theirs = (torch.from_numpy(np.ascontiguousarray(v * np.sqrt(width), np.float32)) for v in (x, y))
-    rate, best, value = RATE, np.eye(width, dtype=np.float32), -np.inf
+    rate = RATE
     for _ in range(EPOCHS):
         for _ in range(STEPS):
             for _ in range(TURNS):
@@ -143,13 +158,14 @@ def save(folder: str, maps: dict[str, Map], layer: int, method: str) -> None:
     storage.write(f"{folder}/{LABELS}", json.dumps(told, indent=1) + "\n")
 
 
-def load(folder: str) -> dict[str, Map]:
-    """The maps that lie in a model folder, by pair of languages; none: {}. Errors: UserError."""
+def load(folder: str) -> tuple[dict[str, Map], int]:
+    """The maps that lie in a folder, by pair of languages, and the layer whose states they map; none: ({}, 0). Errors:
+    UserError."""
     if not os.path.exists(f"{folder}/{FILE}"):
-        return {}
+        return {}, 0
     try:
-        tensors = load_file(f"{folder}/{FILE}")
-        names = json.loads(storage.read(f"{folder}/{LABELS}"))["pairs"]
-        return {n: Map(*(tensors[f"{n}.{part}"] for part in ("mean", "other", "weight"))) for n in names}
-    except (OSError, ValueError, KeyError) as error:
+        tensors, told = load_file(f"{folder}/{FILE}"), json.loads(storage.read(f"{folder}/{LABELS}"))
+        maps = {n: Map(*(tensors[f"{n}.{part}"] for part in ("mean", "other", "weight"))) for n in told["pairs"]}
+        return maps, int(told["layer"])
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise UserError(f"{folder}/{FILE}: not readable ({error}); align again") from None

@@ -6,13 +6,15 @@ file's training rows.
 """
 
 import json
+import os
 from collections.abc import Sequence
 
 import numpy as np
 
 from corpus import storage
 from corpus.terminal import DONE, Progress, UserError, say
-from trainer import export, metrics, prediction, retrieval, task
+from trainer import alignment, export, metrics, prediction, retrieval, task
+from trainer.alignment import Map
 from trainer.head import Body, Task, TaskModel
 from trainer.metrics import Figures
 from trainer.task import Example
@@ -33,7 +35,12 @@ def evaluate(models: Sequence[str], data: Sequence[str], *, languages: Sequence[
         made, learned, folder = export.opened(model)
         vocabulary = Pieces.load(folder)
         for path in data:
-            found.setdefault(path, {})[model] = _one(made, learned, vocabulary, path, languages, split)
+            if is_pairs(path):
+                place = os.path.dirname(model) if model.endswith(".onnx") else model
+                pairs = task.read_pairs(path, languages)
+                found.setdefault(path, {})[model] = retrieved(body(made), vocabulary, pairs, *alignment.load(place))
+            else:
+                found.setdefault(path, {})[model] = _one(made, learned, vocabulary, path, languages, split)
             bar.advance(1)
     bar.finish()
     for path, rows in found.items():
@@ -46,8 +53,6 @@ def evaluate(models: Sequence[str], data: Sequence[str], *, languages: Sequence[
 
 
 def _one(made, learned: Task | None, vocabulary: Vocabulary, path: str, languages, split) -> dict[str, Figures]:
-    if is_pairs(path):
-        return retrieved(body(made), vocabulary, task.read_pairs(path, languages))
     examples = task.read([path], split, languages)
     if learned:
         prepared = prediction.prepare(examples, learned, vocabulary)
@@ -72,13 +77,17 @@ def body(made):
     return made.body if isinstance(made, TaskModel) else made
 
 
-def retrieved(made: Body, vocabulary: Vocabulary, pairs: Sequence[tuple[str, str, str]]) -> dict[str, Figures]:
-    """Accuracy of finding the translation, per pair of languages: mean of both directions, and each."""
+def retrieved(
+    made: Body, vocabulary: Vocabulary, pairs: Sequence[tuple[str, str, str]], maps: dict[str, Map], layer: int = 0
+) -> dict[str, Figures]:
+    """Accuracy of finding the translation, per pair of languages: mean of both directions, and each. maps: those of
+    align, of the states of `layer`; they count only where those states can be had."""
     found = {}
     for name in sorted({p for _, _, p in pairs}):
-        chosen = [(a, b) for a, b, p in pairs if p == name]
-        x, y = (retrieval.vectors(made, vocabulary, side) for side in zip(*chosen, strict=True))
-        found[name] = retrieval_figures(x, y)
+        sides = zip(*((a, b) for a, b, p in pairs if p == name), strict=True)
+        x, y = (retrieval.vectors(made, vocabulary, side, layer) for side in sides)
+        apart = name in maps and isinstance(made, Body)
+        found[name] = retrieval_figures(*(maps[name].apply(x, y) if apart else (x, y)))
     return found
 
 

@@ -30,7 +30,7 @@ COLUMNS = {
 """What columns are called elsewhere; the first that is there counts, gold_label before label."""
 
 SPLITS = {"train": ("train",), "dev": ("dev", "validation", "valid"), "test": ("test",)}
-SHORT = "ar bg bn cs da de el en es et eu fa fi fr ga he hi hu id it ja ko nl no pl pt ro ru sv sw ta te th tl tr uk ur vi zh"
+SHORT = "ar bg bn cs de el en es et eu fa fi fr ga he hi hu id it ja ko nl no pl pt ro ru sv sw ta te th tl tr ur vi zh"
 """Codes that files of tasks are named by: xquad.zh.json."""
 
 SAME = {"contradictory": "contradiction"}  # XNLI's training file has a word of its own
