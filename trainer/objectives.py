@@ -96,39 +96,38 @@ def seen(sequences: np.ndarray) -> np.ndarray:
     return (lengths.astype(np.float64) ** 2).sum(1)
 
 
-def _scramble(bits: Tensor) -> Tensor:
-    """int32 -> int32, a bijection whose output looks random (32-bit finalizer with the constants found by C. Wellons
+def _scramble_(bits: Tensor) -> Tensor:
+    """int32 in place, a bijection whose output looks random (32-bit finalizer with the constants found by C. Wellons
     by search, public domain); the same on every device."""
-    bits = (bits ^ (bits >> 16 & 0xFFFF)) * 0x7FEB352D
-    bits = (bits ^ (bits >> 15 & 0x1FFFF)) * (0x846CA68B - (1 << 32))
-    return bits ^ (bits >> 16 & 0xFFFF)
+    for shift, left, factor in ((16, 0xFFFF, 0x7FEB352D), (15, 0x1FFFF, 0x846CA68B - (1 << 32))):
+        bits.bitwise_xor_((bits >> shift).bitwise_and_(left)).mul_(factor)
+    return bits.bitwise_xor_((bits >> 16).bitwise_and_(0xFFFF))
 
 
 def gumbel(noise: Tensor, size: int) -> Tensor:
     """(R,) int32 seeds -> (R, size) fp32 standard Gumbel noise, a function of (seed, column) alone."""
-    columns = _scramble(torch.arange(1, size + 1, dtype=torch.int32, device=noise.device))
-    bits = _scramble(noise[:, None] ^ columns)
+    columns = _scramble_(torch.arange(1, size + 1, dtype=torch.int32, device=noise.device))
+    bits = _scramble_(noise[:, None] ^ columns)
     # Small uniforms are large noise: kept exact down to 2^-32, since the winner comes from there.
-    uniform = ((bits & 0x7FFFFFFF).float() + 0.5) * 2.0**-31
-    return -torch.log(-torch.log1p(-uniform.clamp(max=1 - 2.0**-24)))
+    uniform = bits.bitwise_and_(0x7FFFFFFF).float().add_(0.5).mul_(2.0**-31).clamp_(max=1 - 2.0**-24)
+    return uniform.neg_().log1p_().neg_().log_().neg_()
 
 
 def sample(logits: Tensor, noise: Tensor, allowed: Tensor) -> Tensor:
     """A token a row from softmax(logits) over the allowed ones, by Gumbel-max in fp32 (log 0 is -inf, not a NaN).
 
     logits: (R, V). noise: (R,) int32. allowed: (V,) bool. Returns (R,) int64."""
-    scores = logits.float() + gumbel(noise, logits.shape[1])
-    return scores.masked_fill(~allowed, -torch.inf).argmax(1)
+    return gumbel(noise, logits.shape[1]).add_(logits).masked_fill_(~allowed, -torch.inf).argmax(1)
 
 
 def _chunk(rows, table, bias, targets, noise, allowed, weight):
     """Losses (R,), samples, hits, and the gradient of the weighted sum of the losses in the logits (R, V)."""
-    logits = (rows @ table.T).float() + bias
+    logits = (rows @ table.T).float().add_(bias)
     sampled, hit = sample(logits, noise, allowed), logits.argmax(1) == targets
-    log_p = logits.log_softmax(1)
-    losses = -log_p.gather(1, targets[:, None]).squeeze(1)
-    delta = log_p.exp() * weight[:, None]
-    return losses, sampled, hit, delta.scatter_add(1, targets[:, None], -weight[:, None])
+    whole = logits.logsumexp(1)
+    losses = whole - logits.gather(1, targets[:, None]).squeeze(1)
+    delta = logits.sub_(whole[:, None]).exp_().mul_(weight[:, None])
+    return losses, sampled, hit, delta.scatter_add_(1, targets[:, None], -weight[:, None])
 
 
 @functools.cache

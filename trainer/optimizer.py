@@ -55,8 +55,8 @@ class Optimizer:
             groups = _groups(mine, muon, decay, scale)
             self.parts.append(torch.optim.Muon(groups, lr=0.0, momentum=MOMENTUM, adjust_lr_fn="match_rms_adamw"))
         if others := [n for n in mine if n not in muon]:
-            groups, fused = _groups(mine, others, decay, scale), next(iter(mine.values())).is_cuda
-            self.parts.append(torch.optim.AdamW(groups, lr=0.0, betas=BETAS, eps=EPSILON, fused=fused))
+            groups = _groups(mine, others, decay, scale)
+            self.parts.append(torch.optim.AdamW(groups, lr=0.0, betas=BETAS, eps=EPSILON, fused=True))
 
     def update(self, learning_rate: float) -> tuple[float, bool]:
         """Clip and step. Returns the gradient's norm before clipping and whether it was finite; if not, nothing
@@ -125,8 +125,7 @@ class Optimizer:
             if f"{kind}.{name}" in saved
         }
         if state and "exp_avg" in state:
-            step = saved["updates"].reshape(()).clone()
-            state["step"] = step.to(weight.device) if weight.is_cuda else step
+            state["step"] = saved["updates"].reshape(()).clone().to(weight.device)
         if state:
             part.state[weight] = state
 
