@@ -2,9 +2,10 @@
 
 Corpus: the real pages and the openly licensed sentences beside the checkout -> documents -> vocabulary -> shards.
 Then, at a fixed budget of tokens: replaced tokens (RTD) against filling in alone (MLM) on SIB-200's development set,
-languages that were trained on and others apart; the order of segments on documents held back; a student beside its teacher;
-retrieval of translations before and after alignment; branches of one model on three languages, and their fusion, judged
-on the half of the development set that chose nothing. Steps that are done are not done again. Prints what came out.
+languages that were trained on and others apart; the order of segments on documents held back; a student beside its
+teacher; retrieval of translations before and after alignment; branches of one model on three languages, and their
+fusion, judged on the half of the development set that chose nothing. Steps that are done are not done again. Prints
+what came out.
 """
 
 import argparse

@@ -30,6 +30,9 @@ class Vocabulary:
         ids = np.arange(self.size)
         return Table(ids % 3 > 0, ids % 15 == 7, ids < 5)
 
+    def encode(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        raise NotImplementedError
+
     def piece(self, id: int) -> str:
         return f"\u2581{id}" if id % 3 else str(id)
 

@@ -31,6 +31,9 @@ class Vocabulary:
         ids = np.arange(SIZE)
         return Table(ids % 2 == 0, ids == STOP, (ids < 5) | (ids >= SIZE - 12))
 
+    def encode(self, texts):
+        raise NotImplementedError
+
     def piece(self, id: int) -> str:
         return "." if id == STOP else f"\u2581{id}" if id % 2 == 0 else f"+{id}"
 

@@ -167,10 +167,10 @@ def load(folder: Path, name: str) -> dict[str, Tensor]:
     return load_file(folder / name)
 
 
-def without_rank(shape: dict) -> dict:
-    """A model's shape, as config.json has it, but for what a compression changes."""
+def kindred(shape: dict) -> dict:
+    """A model's shape, as config.json has it, but for what a compression or another vocabulary changes."""
     towers = {n: {k: v for k, v in shape[n].items() if k != "rank"} for n in ("discriminator", "generator")}
-    return {**shape, **towers}
+    return {**shape, **towers, "vocabulary": 0}
 
 
 def chosen(output: str, step: int = 0) -> Path:

@@ -5,13 +5,13 @@ same weights; others are refused.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from corpus.terminal import DONE, UserError
-from trainer import checkpoint
+from trainer import checkpoint, transplant
 from trainer.checkpoint import State
 
 METHODS = ("average", "soup", "tasks", "ties")
@@ -30,21 +30,36 @@ class Parent:
 
 
 def open_parents(places: Sequence[str], base: str = "") -> list[Parent]:
-    """The models, `base` first if there is one. Errors: UserError if they cannot be averaged."""
-    found = []
+    """The models, `base` first if there is one, all with the vocabulary of the first. Errors: UserError if they cannot
+    be averaged."""
+    found: list[Parent] = []
     for place in [base, *places] if base else places:
         config = checkpoint.read_config(place)
-        found.append(Parent(place, config, checkpoint.load(checkpoint.chosen(place), checkpoint.MODEL)))
-    first = found[0]
-    for other in found[1:]:
-        for name in ("model", "tower", "task"):
-            if first.config.get(name) != other.config.get(name):
-                raise UserError(f"{other.place}: another {name} than {first.place}; {_INSTEAD}")
-        if not first.config.get("origin") or first.config["origin"] != other.config.get("origin"):
-            raise UserError(f"{other.place}: not from the weights that {first.place} began with; {_INSTEAD}")
-        if first.config["vocabulary"] != other.config["vocabulary"]:
-            raise UserError(f"{other.place}: another vocabulary than {first.place}; {_INSTEAD}")
+        parent = Parent(place, config, checkpoint.load(checkpoint.chosen(place), checkpoint.MODEL))
+        if found:
+            _check(found[0], parent)
+            parent = _mapped(parent, found[0])
+        found.append(parent)
     return found
+
+
+def _check(first: Parent, other: Parent) -> None:
+    for name in ("model", "tower", "task"):
+        one, two = ({**(p.config.get(name) or {}), "vocabulary": 0} for p in (first, other))
+        if one != two:
+            raise UserError(f"{other.place}: another {name} than {first.place}; {_INSTEAD}")
+    if not first.config.get("origin") or first.config["origin"] != other.config.get("origin"):
+        raise UserError(f"{other.place}: not from the weights that {first.place} began with; {_INSTEAD}")
+
+
+def _mapped(parent: Parent, first: Parent) -> Parent:
+    """The parent with an embedding for each piece of the first one's vocabulary."""
+    if parent.config["vocabulary"] == first.config["vocabulary"]:
+        return parent
+    from tokenizer.vocabulary import Vocabulary
+
+    theirs, ours = (Vocabulary.load(checkpoint.vocabulary(p.place)) for p in (parent, first))
+    return replace(parent, weights=transplant.mapped(parent.weights, theirs, ours))
 
 
 _INSTEAD = "their mean would be no model; python -m trainer distill learns from any"

@@ -43,6 +43,7 @@ class Vocabulary(Protocol):
 
     def table(self) -> Pieces: ...
     def piece(self, id: int, /) -> str: ...
+    def encode(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Plan:
     languages: tuple[str, ...]
     loss_weights: np.ndarray
     start: str
+    vocabulary: Vocabulary
     identity: dict
 
     def weights(self, step: int) -> tuple[float, ...]:
@@ -114,9 +116,10 @@ def plan(
     if parallel:
         identity["parallel"] = settings_of.fingerprint([[a.tolist(), b.tolist()] for a, b in parallel])
     starts = word_starts(pieces.word_start, [vocabulary.piece(i) for i in range(vocabulary.size)])
+    hidden = schedule.schedule(settings.mask, "--mask")
     return Plan(
-        settings, pieces, starts, stream, source, validation, config, wanted,
-        schedule.schedule(settings.mask, "--mask"), languages, _loss_weights(settings, languages), start, identity,
+        settings, pieces, starts, stream, source, validation, config, wanted, hidden,
+        languages, _loss_weights(settings, languages), start, vocabulary, identity,
     )  # fmt: skip
 
 
@@ -140,15 +143,11 @@ def _origin(start: str, settings: Pretrain, vocabulary: Vocabulary, config: mode
         drawn = settings_of.fingerprint(settings.seed, vocabulary.digest, dataclasses.asdict(config))
         return {"origin": drawn, "start": ""}
     theirs = checkpoint.read_config(start)
-    if theirs["vocabulary"] != vocabulary.digest:
-        raise UserError(
-            f"{start}: trained with another vocabulary ({theirs['vocabulary'][:12]}); start from one with this"
-        )
-    rankless = [checkpoint.without_rank(t) for t in (theirs["model"], dataclasses.asdict(config))]
-    if rankless[0] != rankless[1]:
-        name = next(k for k in rankless[1] if rankless[0].get(k) != rankless[1][k])
-        raise UserError(f"{start}: another shape ({name} {rankless[0].get(name)}); give --size and --shape as there")
-    same = theirs["model"] == json.loads(json.dumps(dataclasses.asdict(config)))
+    shapes = [checkpoint.kindred(t) for t in (theirs["model"], dataclasses.asdict(config))]
+    if shapes[0] != shapes[1]:
+        name = next(k for k in shapes[1] if shapes[0].get(k) != shapes[1][k])
+        raise UserError(f"{start}: another shape ({name} {shapes[0].get(name)}); give --size and --shape as there")
+    same = all(theirs["model"][tower] == dataclasses.asdict(config)[tower] for tower in ("discriminator", "generator"))
     digest = checkpoint.digest(start)
     return {"origin": theirs.get("origin", digest) if same else digest, "start": digest}
 

@@ -9,7 +9,7 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from corpus.terminal import StepError, UserError, size
-from trainer import attention, checkpoint, cost, model
+from trainer import attention, checkpoint, cost, model, transplant
 from trainer import optimizer as optimizers
 from trainer import tally as tallies
 from trainer.checkpoint import State
@@ -196,10 +196,18 @@ def held_out(
 
 
 def begin(planned: Plan) -> model.Electra:
-    """The model before the first step: drawn by the seed, or that of another folder, compressed if need be."""
+    """The model before the first step: drawn by the seed, or that of another folder, with the embeddings mapped to our
+    vocabulary and compressed if need be."""
     if not planned.start:
         return model.Electra(planned.config, torch.Generator().manual_seed(key(planned.settings.seed, 0) >> 1))
-    found, _ = checkpoint.open_model(planned.start)
+    found, config = checkpoint.open_model(planned.start)
+    if config["vocabulary"] != planned.identity["vocabulary"]:
+        from tokenizer.vocabulary import Vocabulary
+
+        theirs = Vocabulary.load(checkpoint.vocabulary(planned.start))
+        weights = transplant.mapped(found.state_dict(), theirs, planned.vocabulary)
+        found = model.Electra(dataclasses.replace(found.config, vocabulary=planned.config.vocabulary))
+        found.load_state_dict(weights)
     rank = planned.config.discriminator.rank
     return copy.deepcopy(found) if rank == found.config.discriminator.rank else model.compress(found, rank)
 
