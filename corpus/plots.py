@@ -118,7 +118,7 @@ def lines(curves: Sequence[Line], about: str, axis: str) -> str:
             f'<line class="grid" x1="{_number(_SIDE)}" x2="{_number(_WIDE)}" y1="{_number(y)}" y2="{_number(y)}"/>'
         )
         parts.append(
-            f'<text class="quiet" x="{_number(_SIDE - 4)}" y="{_number(y + 4)}" text-anchor="end">{value:.3g}</text>'
+            f'<text class="quiet" x="{_number(_SIDE - 4)}" y="{_number(y + 4)}" text-anchor="end">{_ends(value)}</text>'
         )
     for k, (label, points) in enumerate(kept):
         places = " ".join(
@@ -132,3 +132,8 @@ def lines(curves: Sequence[Line], about: str, axis: str) -> str:
     end = f"{html.escape(axis)} {right:,.6g}"
     parts.append(f'<text class="quiet" x="{_number(_WIDE)}" y="{_number(_HIGH - 5)}" text-anchor="end">{end}</text>')
     return "".join([*parts, "</svg>"])
+
+
+def _ends(value: float) -> str:
+    """Three digits, but large numbers whole."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -45,7 +45,7 @@ h3{font-size:.95rem;margin:.5rem 0}
 .curves{display:grid;grid-template-columns:repeat(auto-fit,minmax(20rem,1fr));gap:1rem 2rem}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 td,th{padding:.15rem .6rem;text-align:right;border-bottom:1px solid var(--line)}
-td:first-child,th:first-child{text-align:left}.wide{overflow-x:auto}p.quiet{color:var(--quiet)}
+td:first-child,th:first-child{text-align:left}.wide{overflow-x:auto;margin-top:.75rem}p.quiet{color:var(--quiet)}
 """
     + plots.STYLE
 )
@@ -158,14 +158,16 @@ def _tuned(tuned: dict) -> str:
 
 
 def _checkpoints(folder: str) -> str:
-    rows = []
-    for place in checkpoint.listed(folder):
+    rows: list[list[str]] = []
+    best = -1  # as the newest whole one has it
+    for place in reversed(checkpoint.listed(folder)):
         try:
             state = checkpoint.read_state(place)
-            told = "whole" + (", the best" if state.step == state.best_step else "")
+            best = state.best_step if best < 0 else best
+            told = "whole" + (", the best" if state.step == best else "")
         except ValueError as error:
             told = f"damaged: {error}"
-        rows.append([place.name, told])
+        rows.insert(0, [place.name, told])
     return "<h2>Checkpoints</h2>" + _table(["checkpoint", "state"], rows)
 
 
