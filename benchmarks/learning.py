@@ -14,6 +14,8 @@ import io
 import json
 import lzma
 import re
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -112,8 +114,9 @@ def pretrained(names, name: str, objectives: str, shape: str, seed: int, *more) 
 def sib(folder: Path, model: Path, seed: int) -> dict:
     """Figures on the development set per language."""
     out, data = folder / f"{model.name}-sib", SHARED / "tasks" / "sib200_dev.jsonl.xz"
-    if not out.exists():
-        flags = ["--languages", ",".join(TASK), "--epochs", 4, "--length", 96, "--tuning-rate", 5e-4, "--seed", seed]
+    if not (out / "metrics.json").exists():
+        shutil.rmtree(out, ignore_errors=True)
+        flags = ["--languages", ",".join(TASK), "--epochs", 3, "--length", 96, "--tuning-rate", 5e-4, "--seed", seed]
         run(trainer, "finetune", model, "--train", data, "--dev", data, "--output", out, *flags)
     return json.loads((out / "metrics.json").read_text())["figures"]["dev"]
 
@@ -154,11 +157,14 @@ def student(names) -> dict:
     return found
 
 
-def alignment(folder: Path) -> dict:
+METHODS = ("procrustes", "least-squares", "adversarial", "contrastive")
+
+
+def alignment(folder: Path, methods: Sequence[str] = METHODS) -> dict:
     """Retrieval before and after each method, on pairs held back."""
     found: dict = {}
     data = SHARED / "tasks" / "tatoeba_dev.jsonl.xz"
-    for method in ("procrustes", "least-squares", "adversarial", "contrastive"):
+    for method in methods:
         out = folder / f"aligned-{method}"
         told = folder / f"aligned-{method}.txt"
         if not told.exists():

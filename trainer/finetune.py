@@ -71,10 +71,10 @@ def balance(prepared: Prepared) -> Tensor:
 
 def train(
     body: Callable[[], Body], data: tuple[Prepared, Prepared], settings: Finetune, vocabulary: Vocabulary, seed: int,
-    device: torch.device, *, weights: Tensor | None = None, trained: Sequence[str] = (), bar: Progress | None = None,
+    device: torch.device, *, weights: Tensor | None = None, bar: Progress | None = None,
 ) -> Outcome:  # fmt: skip
-    """One run. data: training and development. trained: languages whose mean on the development set decides; the
-    others only watch. Errors: StepError if the loss is no number."""
+    """One run. data: training and development, of which the languages that are trained on decide, if there are any;
+    the others must not choose what is called zero-shot. Errors: StepError if the loss is no number."""
     train, dev = data
     torch.manual_seed(key(seed, 11) >> 1)
     made = TaskModel(body(), train.task).to(device)
@@ -89,7 +89,7 @@ def train(
         if bar:
             bar.advance(1)
         if (step + 1) % look == 0 or step + 1 == steps:
-            value = score(made, dev, vocabulary, trained, device)
+            value = score(made, dev, vocabulary, device)
             looks.append(((step + 1) / per_epoch, value))
             worse += 1
             if value > best:
@@ -123,12 +123,11 @@ def _step(made: TaskModel, adam: Optimizer, train: Prepared, numbers, rate: floa
     adam.update(rate)
 
 
-def score(made: nn.Module, dev: Prepared, vocabulary: Vocabulary, trained: Sequence[str], device) -> float:
-    """The mean over the trained languages (all, if there is none of them) of the figure that decides."""
+def score(made: nn.Module, dev: Prepared, vocabulary: Vocabulary, device) -> float:
+    """The mean over the languages of the figure that decides."""
     predicted = prediction.predict(made.eval(), dev, vocabulary, device)
     found = prediction.by_language(dev.task, dev.examples, predicted)
-    chosen = [f for n, f in found.items() if n in trained] or list(found.values())
-    return float(np.mean([next(iter(f.values())) for f in chosen]))
+    return float(np.mean([next(iter(f.values())) for f in found.values()]))
 
 
 def finetune(
@@ -143,13 +142,14 @@ def finetune(
     if config["vocabulary"] != vocabulary.digest:
         raise UserError(f"{model}: learned with another vocabulary; give the folder's own, or none, with --vocabulary")
     wanted = task_of(data, settings.length, config["model"]["positions"])
-    sets = prediction.prepare(data.train, wanted, vocabulary), prediction.prepare(data.dev, wanted, vocabulary)
+    judges = [e for e in data.dev if e.language in data.languages] or data.dev
+    sets = prediction.prepare(data.train, wanted, vocabulary), prediction.prepare(judges, wanted, vocabulary)
     weights = balance(sets[0]) if balanced and wanted.kind in ("classify", "tag") else None
     steps = round(settings.epochs * math.ceil(len(sets[0].rows) / settings.examples)) * settings.seeds
     bar = Progress("finetune", steps, quiet=quiet)
     runs = [
         train(lambda: head.open_body(model)[0], sets, settings, vocabulary, s, device,
-              weights=weights, trained=data.languages, bar=bar)
+              weights=weights, bar=bar)
         for s in range(seed, seed + settings.seeds)
     ]  # fmt: skip
     bar.finish()

@@ -28,7 +28,7 @@ def of_task(examples: Sequence[Example]) -> Callable[[Sequence[Parent]], Judge]:
 
         def judge(weights: Weights, half: int) -> float:
             made.load_state_dict(weights)
-            return finetune.score(made, halves[half], vocabulary, (), torch.device("cpu"))
+            return finetune.score(made, halves[half], vocabulary, torch.device("cpu"))
 
         return judge
 

@@ -102,6 +102,7 @@ def plan(
         languages=len(languages) if wanted["language"].most else 0,
         **schedule.shape(settings.shape),
     )
+    model.parameters(config)  # a shape that cannot be is told before anything is written
     source: Source = stream
     if parallel:
         source = Blend(stream, Pairs(parallel, settings.sequence, PARALLEL, settings.seed), share)
