@@ -27,9 +27,9 @@ def export(model: str, output: str, *, onnx_files: bool = True, quiet: bool = Fa
     """Write a model folder as a Hugging Face folder and, if wanted, ONNX files; checked against our own outputs before
     it is called done. Errors: UserError, StepError."""
     checkpoint.claim_empty(output)
+    config = checkpoint.read_config(model)
     if onnx_files:
         onnx.needed()
-    config = checkpoint.read_config(model)
     vocabulary = checkpoint.vocabulary(model)
     if "task" in config:
         made: TaskModel | Body = head.open_task(model)[0]
