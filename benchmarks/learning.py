@@ -86,7 +86,8 @@ def corpus(folder: Path, web: bool) -> None:
                 text = "\n".join(texts[at : at + SENTENCES])
                 out.write(json.dumps({"text": text, "url": url, "language": label}, ensure_ascii=False) + "\n")
     inputs = [folder / "sentences.jsonl", *([SHARED / "web" / "realweb.warc.gz"] if web else [])]
-    run(pipeline, "run", *inputs, "--output", folder / "out", "--workers", 1, "--threshold", "min_words=20")
+    run(pipeline, "run", *inputs, "--output", folder / "out", "--workers", 1, "--threshold", "min_words=20",
+        "--validation", 0.05)  # fmt: skip
     run(tokenizer, "train", folder / "out", "--size", 8000)
     run(pipeline, "tokenize", folder / "out", "--workers", 1)
 
