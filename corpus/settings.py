@@ -80,10 +80,16 @@ class Vocabulary:
     """documents -> vocabulary"""
 
     size: int = setting(64_000, "pieces, rounded up to a multiple of 128")
-    model: str = setting("unigram", "SentencePiece model", choices=("unigram", "bpe"))
-    sample_alpha: float = setting(0.3, "share of a language in the sample ~ (its share of the text) ** alpha")
+    model: str = setting(
+        "pruned",
+        "SentencePiece model; pruned: unigram, of BPE's pieces those that save the most tokens",
+        choices=("pruned", "unigram", "bpe"),
+    )
+    sample_alpha: float = setting(
+        0.0, "share of a language in the sample ~ (its share of the text) ** alpha; 0: alike, as far as text goes"
+    )
     sample_characters: int = setting(50_000_000, "characters of text in the sample")
-    coverage: float = setting(0.99995, "share of characters that get pieces of their own; the rest become bytes")
+    coverage: float = setting(0.9999, "share of each language's characters that get pieces; the rest become bytes")
     seed: int = setting(0, "seed of the sample")
 
 
