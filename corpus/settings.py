@@ -89,7 +89,7 @@ class Vocabulary:
         0.0, "share of a language in the sample ~ (its share of the text) ** alpha; 0: alike, as far as text goes"
     )
     sample_characters: int = setting(50_000_000, "characters of text in the sample")
-    coverage: float = setting(0.9999, "share of each language's characters that get pieces; the rest become bytes")
+    coverage: float = setting(0.99995, "share of each language's characters that get pieces; the rest become bytes")
     seed: int = setting(0, "seed of the sample")
 
 

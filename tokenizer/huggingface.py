@@ -2,7 +2,7 @@
 
 The same ids as SentencePiece's for every text: nothing is normalized (their Precompiled normalizer differs where marks
 are stacked), the rewriting of vocabulary.escape is done by plain replacements, and the scores are multiples of
-choice.GRAIN, so that sums in single and in double precision fall the same way. Special tokens in a text are cut out of
+pruning.GRAIN, so that sums in single and in double precision fall the same way. Special tokens in a text are cut out of
 it there unless `split_special_tokens=True` is given; SentencePiece never makes them from text.
 """
 

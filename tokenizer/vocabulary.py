@@ -24,7 +24,7 @@ from corpus import settings as settings_of
 from corpus import storage
 from corpus.shards import token_type
 from corpus.terminal import StepError, UserError, say
-from tokenizer import choice, model_file
+from tokenizer import model_file, pruning
 from tokenizer import sentences as marks
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -205,11 +205,11 @@ def _listed(vocabulary: Vocabulary) -> Iterator[str]:
 
 
 def _pruned(lines: list[str], settings: settings_of.Vocabulary, pieces: int, required: str) -> bytes:
-    """BPE's pieces, more than are wanted, of which choice.py takes the best."""
-    model = _fit(lines, settings, round(pieces * choice.SURPLUS), required)
-    # The newline is an ordinary piece: the score of a user-defined one would be no multiple of choice.GRAIN.
+    """BPE's pieces, more than are wanted, of which pruning.py takes the best."""
+    model = _fit(lines, settings, round(pieces * pruning.SURPLUS), required)
+    # The newline is an ordinary piece: the score of a user-defined one would be no multiple of pruning.GRAIN.
     candidates = [p._replace(kind=model_file.NORMAL) if p.text == "\n" else p for p in model_file.read(model)]
-    chosen = choice.choose(candidates, pieces, lambda some: _uses(model_file.write(model, some), lines))
+    chosen = pruning.choose(candidates, pieces, lambda some: _uses(model_file.write(model, some), lines))
     return model_file.write(model, chosen)
 
 

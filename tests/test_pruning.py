@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import sentencepiece
 
-from tokenizer import choice, model_file
+from tokenizer import model_file, pruning
 from tokenizer.model_file import Piece
 
 LINES = [f"the quick brown fox jumps over the lazy dog {k}" for k in range(50)]
@@ -50,8 +50,8 @@ def test_what_is_no_message_is_an_error(data):
 
 def test_what_the_loss_of_a_piece_costs():
     pieces = [Piece(t) for t in ("a", "b", "ab", "abab", "é", "éa", "zz")] + [Piece("<s>", 0, 3)]
-    assert choice.losses(pieces).tolist() == [0, 0, 1, 1, 1, 1, 1, 0]
-    assert choice.losses([Piece("a"), Piece("aaaa"), Piece("人人"), Piece("人")]).tolist() == [0, 3, 1, 2]
+    assert pruning.losses(pieces).tolist() == [0, 0, 1, 1, 1, 1, 1, 0]
+    assert pruning.losses([Piece("a"), Piece("aaaa"), Piece("人人"), Piece("人")]).tolist() == [0, 3, 1, 2]
 
 
 def test_the_pieces_that_save_the_most_stay():
@@ -61,13 +61,13 @@ def test_the_pieces_that_save_the_most_stay():
     def count(pieces):
         return np.array([uses[p.text] for p in pieces])
 
-    chosen = choice.choose([Piece(t) for t in uses], 4, count)
+    chosen = pruning.choose([Piece(t) for t in uses], 4, count)
     assert [p.text for p in chosen] == ["a", "b", "ab", "bab"]
-    assert all(p.score * choice.GRAIN == int(p.score * choice.GRAIN) for p in chosen)
-    assert chosen[3].score == pytest.approx(math.log(30 / 49), abs=0.5 / choice.GRAIN)
+    assert all(p.score * pruning.GRAIN == int(p.score * pruning.GRAIN) for p in chosen)
+    assert chosen[3].score == pytest.approx(math.log(30 / 49), abs=0.5 / pruning.GRAIN)
 
 
 def test_fewer_candidates_than_wanted_all_stay():
-    chosen = choice.choose([Piece("a"), Piece("ab")], 10, lambda some: np.array([0, 3]))
+    chosen = pruning.choose([Piece("a"), Piece("ab")], 10, lambda some: np.array([0, 3]))
     assert [p.text for p in chosen] == ["a", "ab"]
     assert chosen[0].score < chosen[1].score == 0
