@@ -121,7 +121,9 @@ class Pretrain:
     rtd_weight: float = setting(50.0, "weight of the discriminator's loss")
     order_weight: float = setting(1.0, "weight of the sentence-order loss; 0: off")
     language_weights: str = setting(
-        "", "joint training weights, say 'eng_Latn=1,fin_Latn=3'; empty: as resampled; 'alpha=0.3': by share"
+        "",
+        "shares of the languages: 'eng_Latn=1,fin_Latn=3', 'alpha=0.3', 'unimax', 'alpha=1/5000:alpha=0.3' (annealed); "
+        "' epochs=4' behind it: cap; empty: as resampled",
     )
     precision: str = setting("auto", "arithmetic", choices=("auto", "fp32", "bf16"))
     device: str = setting("auto", "cpu, cuda, or auto", operational=True)

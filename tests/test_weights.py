@@ -17,6 +17,7 @@ def shares(text: str):
 def test_apportion_is_exact_and_gives_each_one():
     counts = apportion({"a": 0.9999999, "b": 0.0000001}, 100)
     assert counts == {"a": 99, "b": 1}
+    assert apportion({"a": 1.0, "b": 0.0}, 100) == {"a": 100, "b": 0}
     assert sum(apportion({str(k): 1 / 7 for k in range(7)}, 1000).values()) == 1000
 
 
@@ -36,29 +37,33 @@ def test_weights_are_annealed_in_a_line():
     assert found.mean(1000)["eng"] == pytest.approx(0.75, abs=0.01)
 
 
-@pytest.mark.parametrize("text", ["eng=1/fin=1", "eng=1/x:fin=1", "eng=1/5:fin=1/5:eng=1", "deu=1", "eng=1/0:fin=1"])
+@pytest.mark.parametrize(
+    "text", ["eng=1/fin=1", "eng=1/x:fin=1", "eng=1/5:fin=1/5:eng=1", "deu=1", "eng=1/0:fin=1", "eng=1 epochs=x"]
+)
 def test_what_is_no_schedule_is_a_mistake(text):
-    with pytest.raises(ValueError, match=r"STEP|ascend|no text"):
+    with pytest.raises(ValueError, match=r"STEP|ascend|no text|no cap"):
         parse(text, 32, shares)
 
 
 def test_caps_on_epochs_give_the_rest_to_the_others():
-    found = capped(parse("alpha=0", 1, shares), {"eng": 1000, "fin": 100, "yor": 10}, 600, 4)
+    found = capped(parse("alpha=0 epochs=4", 1, shares), {"eng": 1000, "fin": 100, "yor": 10}, 600)
     assert found.at(0)["yor"] == pytest.approx(40 / 600, rel=1e-3)
     assert found.at(0)["eng"] == pytest.approx(found.at(0)["fin"]) == pytest.approx(280 / 600, rel=1e-3)
-    tight = capped(parse("alpha=0", 1, shares), {"eng": 1000, "fin": 50, "yor": 10}, 600, 4)
+    tight = capped(parse("alpha=0 epochs=4", 1, shares), {"eng": 1000, "fin": 50, "yor": 10}, 600)
     assert tight.at(0) == pytest.approx({"eng": 360 / 600, "fin": 200 / 600, "yor": 40 / 600}, rel=1e-3)
 
 
 def test_caps_hold_over_a_schedule():
-    found = capped(parse("eng=1/600:yor=1", 1, shares), {"eng": 10_000, "yor": 10}, 600, 4)
+    found = capped(parse("eng=1/600:yor=1 epochs=4", 1, shares), {"eng": 10_000, "yor": 10}, 600)
     assert found.mean(600)["yor"] * 600 <= 40.1
     assert found.at(0) == pytest.approx({"eng": 1.0, "yor": 0.0})
 
 
 def test_caps_that_cannot_hold_change_nothing():
-    given = parse("alpha=0", 1, shares)
-    assert capped(given, {"eng": 1, "fin": 1, "yor": 1}, 1000, 4) is given
+    given = parse("alpha=0 epochs=4", 1, shares)
+    assert capped(given, {"eng": 1, "fin": 1, "yor": 1}, 1000) is given
+    free = parse("alpha=0", 1, shares)
+    assert capped(free, {"eng": 1000, "fin": 1, "yor": 1}, 1000) is free
 
 
 def test_a_pattern_counts_each_language_without_gaps():

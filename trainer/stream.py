@@ -26,7 +26,7 @@ from trainer.order import key as key
 from trainer.order import permute as permute
 from trainer.order import scramble as scramble
 from trainer.weights import BLOCK as BLOCK
-from trainer.weights import Weights
+from trainer.weights import Weights, capped
 
 PAD, UNK, CLS, SEP, MASK = range(5)  # as tokenizer.vocabulary.SPECIALS has them
 
@@ -96,7 +96,8 @@ class Stream:
 
     sentence_end: (vocabulary,) bool; where it is, a sequence of SHORTEST_PAIR (32) tokens or more is cut behind the
     sentence end nearest to its middle, if there is one in its middle half. weights: language -> share of the samples,
-    or Weights that change; None or empty: every window of every copy once an epoch. order: swap the two segments of
+    or Weights; None or empty: every window of every copy once an epoch. samples: of the whole run, for caps on epochs.
+    order: swap the two segments of
     half of the sequences. files, room: see store.Store; where not all shards are had at a time, they are mixed in
     groups. Errors: ShardError, UserError.
     """
@@ -110,6 +111,7 @@ class Stream:
         *,
         seed: int = 0,
         weights: Mapping[str, float] | Weights | None = None,
+        samples: int = 0,
         validation: bool = False,
         order: bool = True,
         layout: str = "packed",
@@ -125,6 +127,8 @@ class Stream:
         self.width = sequence if layout == "plain" else sequence - OVERHEAD
         self.store = store.Store(folder, self.infos, self.size, files, room)
         self._languages = np.array([i.language for i in self.infos])
+        if self.weights and samples:
+            self.weights = capped(self.weights, {k: p.windows for k, p in self.pools.items()}, samples)
         self._ahead = -1
 
     @cached_property

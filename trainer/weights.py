@@ -15,9 +15,9 @@ Shares = Mapping[str, float]
 
 
 def apportion(weights: Shares, block: int = BLOCK) -> dict[str, int]:
-    """Whole samples per language in a block, by largest remainders; each language gets at least one."""
+    """Whole samples per language in a block, by largest remainders; each that has a share gets at least one."""
     exact = {k: w * block for k, w in sorted(weights.items())}
-    counts = {k: max(1, int(v)) for k, v in exact.items()}
+    counts = {k: max(1, int(v)) if v > 0 else 0 for k, v in exact.items()}
     order = sorted(exact, key=lambda k: (int(exact[k]) - exact[k], k))
     for k in order[: max(0, block - sum(counts.values()))]:
         counts[k] += 1
@@ -29,9 +29,10 @@ def apportion(weights: Shares, block: int = BLOCK) -> dict[str, int]:
 @dataclass(frozen=True)
 class Weights:
     """Shares of the languages at points of a run, in a line between them. points: (sample, shares), ascending; before
-    the first and after the last they stay."""
+    the first and after the last they stay. epochs: no language is to be seen more often in a run; 0: no matter."""
 
     points: tuple[tuple[int, Shares], ...]
+    epochs: float = 0.0
 
     @property
     def languages(self) -> list[str]:
@@ -58,12 +59,16 @@ class Weights:
 
 
 def parse(text: str, batch: int, shares: Callable[[str], Shares]) -> Weights | None:
-    """A setting: 'W', or 'W/STEP:W/STEP:W' for shares that change in a line between the steps. '': None.
+    """A setting: 'W', or 'W/STEP:W/STEP:W' for shares that change in a line between the steps; 'epochs=4' behind it,
+    after a space, is the cap. '': None.
 
     shares: what makes a W into shares, mixture.parse_weights. batch: samples of a step. Errors: ValueError.
     """
     if not text:
         return None
+    text, cap, epochs = text.strip().partition(" epochs=")
+    if cap and (not epochs.replace(".", "", 1).isdecimal() or float(epochs) <= 0):
+        raise ValueError(f"epochs={epochs} is no cap")
     first, *rest = text.split("/")
     points = [(0, dict(shares(first)))]
     for part in rest:
@@ -73,14 +78,14 @@ def parse(text: str, batch: int, shares: Callable[[str], Shares]) -> Weights | N
         points.append((int(step) * batch, dict(shares(weights))))
     if any(a >= b for (a, _), (b, _) in itertools.pairwise(points)):
         raise ValueError("the steps do not ascend")
-    return Weights(tuple(points))
+    return Weights(tuple(points), float(epochs or 0))
 
 
-def capped(weights: Weights, windows: Mapping[str, int], samples: int, epochs: float) -> Weights:
-    """Weights with which no language is seen more often than `epochs` in `samples`; the others take what it leaves, in
-    their proportions. windows: of an epoch of each language. Unchanged if all languages are at their cap."""
-    limits = {k: epochs * windows[k] / samples for k in weights.languages}
-    if sum(limits.values()) <= 1:
+def capped(weights: Weights, windows: Mapping[str, int], samples: int) -> Weights:
+    """Weights with which no language is seen more often in `samples` than they allow; the others take what it leaves,
+    in their proportions. windows: of an epoch of each language. Unchanged if all languages are at their cap."""
+    limits = {k: weights.epochs * windows[k] / samples for k in weights.languages}
+    if not weights.epochs or sum(limits.values()) <= 1:
         return weights
     for _ in range(100):
         mean = weights.mean(samples)
@@ -88,7 +93,8 @@ def capped(weights: Weights, windows: Mapping[str, int], samples: int, epochs: f
         if min(factors.values()) > 0.9999:
             break
         free = {k: v for k, v in mean.items() if factors[k] == 1.0 and v < limits[k]}
-        weights = Weights(tuple((at, _scaled(shares, factors, free)) for at, shares in weights.points))
+        points = tuple((at, _scaled(shares, factors, free)) for at, shares in weights.points)
+        weights = Weights(points, weights.epochs)
     return weights
 
 
