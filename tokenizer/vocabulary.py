@@ -58,7 +58,12 @@ def escape(text: str) -> str:
         text = text.replace(ESCAPE, ESCAPE + "0")
     if SPACE in text:
         text = text.replace(SPACE, ESCAPE + "1")
-    return _LINE_START.sub("\n ", text) if "\n" in text else text
+    if "\n" not in text:
+        return text
+    if "\n\n" in text:
+        return _LINE_START.sub("\n ", text)
+    text = text.replace("\n", "\n ")  # the same, at ten times the speed
+    return text[:-1] if text.endswith("\n ") else text
 
 
 def unescape(text: str) -> str:

@@ -35,7 +35,7 @@ def parser() -> Parser:
     )
     inspect.add_argument("path", metavar="MODEL_OR_TOKENS", help="folder of a model or of tokens")
     inspect.add_argument(
-        "--batch", type=int, default=0, metavar="N", help="print the first N windows of tokens, decoded"
+        "--batch", type=int, default=0, metavar="N", help="print N random windows of each language, decoded"
     )
     inspect.add_argument("--sequence", type=int, default=Pretrain.sequence, metavar="N", help="tokens in such a window")
     inspect.add_argument("--vocabulary", metavar="PATH", help="folder or file of the vocabulary (TOKENS/../vocabulary)")

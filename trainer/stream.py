@@ -234,7 +234,10 @@ class Stream:
 
     def trace(self, index: int) -> list[Span]:
         """From which documents the window of a sample is, in the order in which they stand in it."""
-        places = self.places(np.array([index]))
+        return self.spans(self.places(np.array([index])))
+
+    def spans(self, places: Places) -> list[Span]:
+        """The same for one place."""
         shard, path = self.shard(int(places.shard[0])), self.infos[int(places.shard[0])].path
         begins, lengths = self._slots(shard, places)
         return [
