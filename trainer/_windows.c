@@ -63,6 +63,81 @@ static PyObject *permute(PyObject *self, PyObject *arguments) {
     return result;
 }
 
+/* --- places --- */
+
+enum { INSIDE, BASES, COUNTS, SEEDS, PASSES, LASTS, ORDER, SIZES, SINGLE, NUMBERS, SLOTS, PLACE_BUFFERS };
+
+typedef struct {
+    const int64_t *ends, *order, *sizes, *single, *numbers, *slots;
+    Py_ssize_t shards;
+    int64_t width;
+} Pool;
+
+/* shard, begin and length of window `placed` of an epoch; `pass`: the key of (seed, epoch). As order.Pool explains. */
+static int put(const Pool *pool, int64_t placed, uint64_t pass, int64_t *out, Py_ssize_t stride) {
+    Py_ssize_t low = 0, high = pool->shards;
+    while (low < high) {
+        Py_ssize_t middle = (low + high) / 2;
+        if (pool->ends[middle] <= placed) low = middle + 1;
+        else high = middle;
+    }
+    if (low >= pool->shards) return 0;
+    int64_t shard = pool->order[low];
+    if (shard < 0 || shard >= pool->shards || pool->single[shard] < 1 || pool->slots[shard] < 1) return 0;
+    int64_t number = pool->numbers[shard], total = pool->slots[shard];
+    int64_t local = placed - (pool->ends[low] - pool->sizes[shard]);
+    int64_t copy = local / pool->single[shard], window = local % pool->single[shard];
+    uint64_t drawn = scramble(pass + ((uint64_t)number + 1) * GOLDEN);
+    drawn = scramble(drawn + ((uint64_t)copy + 1) * GOLDEN);
+    out[0] = number;
+    if (pool->width) {
+        out[stride] = (int64_t)((drawn % (uint64_t)total + (uint64_t)window * (uint64_t)pool->width) % (uint64_t)total);
+        out[2 * stride] = pool->width < total ? pool->width : total;
+    } else {
+        out[stride] = window;
+        out[2 * stride] = (int64_t)(drawn >> 1);
+    }
+    return 1;
+}
+
+/* places(inside, bases, counts, seeds, passes, ends, order, sizes, single, numbers, slots, width) -> int64 shards, begins,
+   lengths. bases, counts, seeds, passes: one for all or one for each. */
+static PyObject *places(PyObject *self, PyObject *arguments) {
+    (void)self;
+    Py_buffer b[PLACE_BUFFERS];
+    Py_ssize_t width;
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(arguments, "y*y*y*y*y*y*y*y*y*y*y*n", &b[INSIDE], &b[BASES], &b[COUNTS], &b[SEEDS], &b[PASSES],
+                          &b[LASTS], &b[ORDER], &b[SIZES], &b[SINGLE], &b[NUMBERS], &b[SLOTS], &width))
+        return NULL;
+    Py_ssize_t size = items(&b[INSIDE], 8), known = items(&b[LASTS], 8), step = b[BASES].len == 8 ? 0 : 1;
+    int sound = size >= 0 && known >= 0 && width >= 0;
+    for (int k = BASES; k <= PASSES && sound; k++) sound = has(&b[k], step ? size * 8 : 8, "bases to passes");
+    for (int k = ORDER; k < PLACE_BUFFERS && sound; k++) sound = has(&b[k], known * 8, "shards");
+    int64_t *out = malloc((size_t)(size < 1 ? 1 : size) * 24);
+    if (!out) sound = PyErr_NoMemory() != NULL;
+    if (sound) {
+        const int64_t *inside = b[INSIDE].buf, *bases = b[BASES].buf, *counts = b[COUNTS].buf;
+        const uint64_t *own = b[SEEDS].buf, *passes = b[PASSES].buf;
+        Pool pool = {b[LASTS].buf, b[ORDER].buf, b[SIZES].buf, b[SINGLE].buf, b[NUMBERS].buf, b[SLOTS].buf, known, width};
+        uint64_t keys[ROUNDS];
+        for (Py_ssize_t k = 0; k < size && sound; k++) {
+            Py_ssize_t p = k * step;
+            for (int r = 0; r < ROUNDS && (!k || own[p] != own[p - step]); r++) keys[r] = round_key(own[p], (uint64_t)r);
+            sound = inside[k] >= 0 && inside[k] < counts[p];
+            if (sound) {
+                int64_t placed = bases[p] + permuted((uint64_t)inside[k], (uint64_t)counts[p], keys);
+                sound = put(&pool, placed, passes[p], out + k, size);
+            }
+        }
+        if (sound) result = PyBytes_FromStringAndSize((char *)out, size * 24);
+        else PyErr_SetString(PyExc_ValueError, "an index outside of its range");
+    }
+    free(out);
+    for (int k = 0; k < PLACE_BUFFERS; k++) PyBuffer_Release(&b[k]);
+    return result;
+}
+
 /* --- windows --- */
 
 typedef struct {
@@ -284,6 +359,7 @@ static PyObject *gather(PyObject *self, PyObject *arguments) {
 static PyMethodDef functions[] = {
     {"gather", gather, METH_VARARGS, "Rows of tokens from several shards."},
     {"fill", fill, METH_VARARGS, "Windows of a shard, written into the arrays of a batch."},
+    {"places", places, METH_VARARGS, "Where the windows of a pool lie, in a seeded order."},
     {"permute", permute, METH_VARARGS, "A seeded permutation of range(count), for each index."},
     {NULL, NULL, 0, NULL},
 };

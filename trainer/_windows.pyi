@@ -10,3 +10,8 @@ def fill(
 def gather(
     shards: tuple[np.ndarray, ...], size: int, which: np.ndarray, begins: np.ndarray, width: int, out: np.ndarray, /
 ) -> None: ...
+def places(
+    inside: np.ndarray, bases: np.ndarray, counts: np.ndarray, seeds: np.ndarray, passes: np.ndarray,
+    ends: np.ndarray, order: np.ndarray, sizes: np.ndarray, single: np.ndarray, numbers: np.ndarray,
+    slots: np.ndarray, width: int, /,
+) -> bytes: ...  # fmt: skip

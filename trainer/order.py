@@ -112,6 +112,8 @@ class Pool:
     def places(self, index: np.ndarray) -> Places:
         """index: (n,) int64, the how-manieth sample of this pool."""
         epochs, inside = np.divmod(index, self.windows)
+        if len(index) and epochs.min() == epochs.max():
+            return self._within(int(epochs[0]), inside)
         found = Places(*np.empty((3, len(index)), np.int64))
         for epoch in np.unique(epochs).tolist():
             rows = np.flatnonzero(epochs == epoch)
@@ -126,15 +128,15 @@ class Pool:
 
     def _within(self, epoch: int, inside: np.ndarray) -> Places:
         order, ends = self.epoch(epoch)
+        passes = np.array([key(self.seed, epoch)], np.uint64)
+        if len(order) <= self.together:
+            base, count = np.zeros(1, np.int64), np.array([self.windows], np.int64)
+            return _placed(self, order, ends, inside, base, count, keys(self.seed, epoch, 0), passes)
         begins, stops = self.groups(epoch)
         group = np.searchsorted(stops, inside, "right")
         base = begins[group]
-        placed = base + permute(inside - base, stops[group] - base, keys(self.seed, epoch, group))
-        at = np.searchsorted(ends, placed, "right")
-        shard = order[at]
-        copy, window = np.divmod(placed - (ends[at] - self.sizes[shard]), self.single[shard])
-        seeds = keys(self.seed, epoch, self.numbers[shard], copy)
-        return _begun(self.numbers[shard], window, self.slots[shard], self.width, seeds)
+        seeds, passes = keys(self.seed, epoch, group), np.repeat(passes, len(group))
+        return _placed(self, order, ends, inside - base, base, stops[group] - base, seeds, passes)
 
     def ahead(self, sample: int) -> list[int]:
         """Numbers of the shards in the group of a sample of this pool, and in the next one, in their order."""
@@ -161,7 +163,7 @@ class Together:
         self.numbers, self.slots, self.single, self.sizes = (
             np.concatenate([getattr(p, name) for p in pools]) for name in ("numbers", "slots", "single", "sizes")
         )
-        self.ends = np.cumsum(self.sizes)
+        self.ends, self.order = np.cumsum(self.sizes), np.arange(len(self.sizes))
         self.width = pools[0].width
 
     def places(self, which: np.ndarray, own: np.ndarray) -> Places:
@@ -179,22 +181,25 @@ class Together:
 
     def _places(self, which: np.ndarray, own: np.ndarray) -> Places:
         """As Pool.places, for pools whose epoch is one group."""
-        epochs, inside = np.divmod(own, self.windows[which])
-        seeds = self.seeds[which]
-        placed = self.bases[which] + permute(inside, self.windows[which], keys(seeds, epochs, 0))
-        at = np.searchsorted(self.ends, placed, "right")
-        copy, window = np.divmod(placed - (self.ends[at] - self.sizes[at]), self.single[at])
-        seeds = keys(seeds, epochs, self.numbers[at], copy)
-        return _begun(self.numbers[at], window, self.slots[at], self.width, seeds)
+        windows, seeds = self.windows[which], self.seeds[which]
+        epochs, inside = np.divmod(own, windows)
+        passes = keys(seeds, epochs)
+        grouped = scramble(passes + np.uint64(_GOLDEN))  # keys(seeds, epochs, 0)
+        return _placed(self, self.order, self.ends, inside, self.bases[which], windows, grouped, passes)
 
 
-def _begun(number: np.ndarray, window: np.ndarray, total: np.ndarray, width: int, seeds: np.ndarray) -> Places:
-    """Where the windows of some passes lie, each pass beginning at a slot that its seed draws. Without a width each
-    slot is a window, and the length a number that its pass draws: (shard, slot, number)."""
-    if not width:
-        return Places(number, window, (seeds >> np.uint64(1)).astype(np.int64))
-    start = (seeds % total.astype(np.uint64)).astype(np.int64)
-    return Places(number, (start + window * width) % total, np.minimum(width, total))
+def _placed(
+    pool: Pool | Together, order: np.ndarray, ends: np.ndarray, inside: np.ndarray, base: np.ndarray,
+    count: np.ndarray, seeds: np.ndarray, passes: np.ndarray,
+) -> Places:  # fmt: skip
+    """Window `inside` of a stretch of `count` windows from `base`, as a permutation with the seed has it, in the shard
+    where it lies. A pass over a shard begins at a slot that (seed, epoch: `passes`, shard, copy) draws. Without a width
+    each slot is a window, and the length a number that the pass draws: (shard, slot, number)."""
+    found = _windows.places(
+        np.ascontiguousarray(inside), base, count, seeds, passes, ends, order, pool.sizes, pool.single, pool.numbers,
+        pool.slots, pool.width,
+    )  # fmt: skip
+    return Places(*np.frombuffer(found, np.int64).reshape(3, -1))
 
 
 def _set(found: Places, rows: np.ndarray, some: Places) -> None:

@@ -69,6 +69,11 @@ class Store:
                 self._open.pop(number, None)
             raise
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all shards are open, and stay so."""
+        return len(self._ready) == len(self.infos)
+
     def _put(self, number: int, future: "Future[Shard]") -> None:
         """A shard among the open ones, and others closed to make room; the lock is held."""
         self._open[number] = future

@@ -129,7 +129,7 @@ class Stream:
         self._languages = np.array([i.language for i in self.infos])
         if self.weights and samples:
             self.weights = capped(self.weights, {k: p.windows for k, p in self.pools.items()}, samples)
-        self._ahead = -1
+        self._tokens: tuple[np.ndarray, ...] | None = None  # of all shards, once all are open for good
 
     @cached_property
     def pools(self) -> dict[str, Pool]:
@@ -225,8 +225,13 @@ class Stream:
     def plain(self, index: np.ndarray) -> np.ndarray:
         """Tokens as they lie, (B, sequence) uint16 or uint32; nothing tells where documents end. Layout `plain`."""
         places = self.places(index)
-        numbers, which = np.unique(places.shard, return_inverse=True)
-        tokens = tuple(self.shard(number).tokens for number in numbers.tolist())
+        which = places.shard
+        if self._tokens is None and self.store.is_whole:
+            self._tokens = tuple(self.shard(number).tokens for number in range(len(self.infos)))
+        tokens = self._tokens
+        if tokens is None:
+            numbers, which = np.unique(places.shard, return_inverse=True)
+            tokens = tuple(self.shard(number).tokens for number in numbers.tolist())
         kind = tokens[0].dtype if tokens else np.dtype(np.uint16)
         found = np.empty((len(index), self.sequence), kind)
         _windows.gather(tokens, kind.itemsize, which, places.begin, self.sequence, found)
