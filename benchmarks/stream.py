@@ -155,10 +155,15 @@ def read_litdata(folder: Path, start: int) -> Batches:
     )
     loader = litdata.StreamingDataLoader(data, batch_size=BATCH, num_workers=0)
     if start:
-        state = loader.state_dict() | {"num_samples_yielded": {0: start * BATCH}, "current_epoch": 1}
-        loader.load_state_dict({**state, "dataset": {"0": data.state_dict(start * BATCH, 0, BATCH)}})
+        loader.load_state_dict(_litdata_state(data, start))
     for batch in loader:
         yield batch.long().numpy()
+
+
+def _litdata_state(data, start: int) -> dict:
+    """What its loader would have saved after `start` batches."""
+    state = data.state_dict(start * BATCH, 0, BATCH)
+    return {"dataset": state, "current_epoch": 1, "latest_worker_idx": 0, "num_samples_yielded": start * BATCH}
 
 
 def read_mds(folder: Path, start: int) -> Batches:

@@ -49,6 +49,7 @@ the used share of a vocabulary, per language, as a table.
   python -m tokenizer evaluate out/vocabulary                  the table that was made when it was trained
   python -m tokenizer evaluate out/vocabulary parallel.tsv     columns label, text and perhaps file, one text a line
   python -m tokenizer evaluate out/vocabulary out/             a sample of the kept documents
+  python -m tokenizer evaluate out/vocabulary parallel.tsv --against old/vocabulary,other/spm.model    side by side
 """
 
 EVALUATED_CHARACTERS = 100_000
@@ -68,6 +69,12 @@ def parser() -> Parser:
     evaluate.add_argument("vocabulary", help="folder with spm.model, or that file")
     evaluate.add_argument("texts", nargs="*", help="a corpus folder, or text files (lines, TSV, JSON lines, Parquet)")
     evaluate.add_argument("--reference", default="", metavar="NAME", help="language or file for premiums (English)")
+    evaluate.add_argument(
+        "--against",
+        default="",
+        metavar="VOCABULARY,...",
+        help="other vocabularies to show beside it, on the same texts",
+    )
     add_common(evaluate, runs=False)
     return top
 
@@ -247,14 +254,16 @@ def _evaluate(names: Namespace) -> int:
     from tokenizer import audit, sample
     from tokenizer.vocabulary import Vocabulary as Trained
 
+    paths = [names.vocabulary, *(p for p in names.against.split(",") if p)]
     if names.texts:
-        trained = Trained.load(names.vocabulary)
+        trained = [Trained.load(path) for path in paths]
         texts = _texts(names.texts, names.quiet)
         parallel = not any(map(sample.is_corpus, names.texts))
-        rows = audit.evaluate(trained, texts, audit.reference_of(texts, names.reference, parallel))
+        reference = audit.reference_of(texts, names.reference, parallel)
+        tables = [audit.evaluate(vocabulary, texts, reference) for vocabulary in trained]
     else:
-        rows = audit.read(names.vocabulary.removesuffix("spm.model").rstrip("/") or ".")
-    print(audit.to_table(rows))
+        tables = [audit.read(path.removesuffix("spm.model").rstrip("/") or ".") for path in paths]
+    print(audit.to_table(tables[0]) if len(tables) == 1 else audit.side_by_side(dict(zip(paths, tables, strict=True))))
     return 0
 
 
