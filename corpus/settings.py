@@ -86,10 +86,16 @@ class Vocabulary:
     """documents -> vocabulary"""
 
     size: int = setting(64_000, "pieces, rounded up to a multiple of 128")
-    model: str = setting("unigram", "SentencePiece model", choices=("unigram", "bpe"))
-    sample_alpha: float = setting(0.3, "share of a language in the sample ~ (its share of the text) ** alpha")
+    model: str = setting(
+        "pruned",
+        "SentencePiece model; pruned: unigram, of BPE's pieces those that save the most tokens",
+        choices=("pruned", "unigram", "bpe"),
+    )
+    sample_alpha: float = setting(
+        0.0, "share of a language in the sample ~ (its share of the text) ** alpha; 0: alike, as far as text goes"
+    )
     sample_characters: int = setting(50_000_000, "characters of text in the sample")
-    coverage: float = setting(0.99995, "share of characters that get pieces of their own; the rest become bytes")
+    coverage: float = setting(0.99995, "share of each language's characters that get pieces; the rest become bytes")
     seed: int = setting(0, "seed of the sample")
 
 
@@ -130,7 +136,9 @@ class Pretrain:
         "weights, each a number or a schedule as for --mask: mlm, rtd, order, contrast, language (adversarial)",
     )
     language_weights: str = setting(
-        "", "joint training weights, say 'eng_Latn=1,fin_Latn=3'; empty: as resampled; 'alpha=0.3': by share"
+        "",
+        "shares of the languages: 'eng_Latn=1,fin_Latn=3', 'alpha=0.3', 'unimax', 'alpha=1/5000:alpha=0.3' (annealed); "
+        "' epochs=4' behind it: cap; empty: as resampled",
     )
     loss_weights: str = setting("", "weights of languages in the loss, say 'fin_Latn=2'; those not named have 1")
     precision: str = setting("auto", "arithmetic", choices=("auto", "fp32", "bf16"))

@@ -103,7 +103,7 @@ def test_inspect_windows(out, capsys):
     assert main(["inspect", str(out / "tokens"), "--batch", "5", "--sequence", "64"]) == 0
     told = capsys.readouterr().out
     windows = told.split("\nwindow ")[1:]
-    assert len(windows) == 5
+    assert len(windows) == 5 * len(TEXT)
     for window in windows:
         head, *lines = window.splitlines()
         language = head.split(", ")[1]

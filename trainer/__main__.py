@@ -58,7 +58,7 @@ def _add_inspect(commands) -> None:
     )
     inspect.add_argument("path", metavar="MODEL_OR_TOKENS", help="folder of a model or of tokens")
     inspect.add_argument(
-        "--batch", type=int, default=0, metavar="N", help="print the first N windows of tokens, decoded"
+        "--batch", type=int, default=0, metavar="N", help="print N random windows of each language, decoded"
     )
     inspect.add_argument("--sequence", type=int, default=Pretrain.sequence, metavar="N", help="tokens in such a window")
     _vocabulary_flag(inspect)

@@ -12,12 +12,14 @@ from corpus import mixture, shards, storage
 from corpus import settings as settings_of
 from corpus.settings import Pretrain
 from corpus.shards import Manifest
-from corpus.terminal import UserError, amount
+from corpus.terminal import UserError, amount, say
 from trainer import checkpoint, cost, model, schedule
+from trainer import weights as weights_of
 from trainer.masking import word_starts
 from trainer.pairs import Blend, Pairs, Source
 from trainer.schedule import Schedule
 from trainer.stream import Stream
+from trainer.weights import Weights
 from trainer.world import choose
 
 PARALLEL = "translations"
@@ -177,12 +179,21 @@ def _check(tokens: str, settings: Pretrain, manifest: Manifest, vocabulary: Voca
             raise UserError(f"--{name}: {value} is too much; give {most} or less")
 
 
-def _weights(settings: Pretrain, manifest: Manifest) -> dict[str, float]:
+def _weights(settings: Pretrain, manifest: Manifest) -> Weights | None:
+    """Shares of the languages, with a warning where select has resampled them already. Errors: UserError."""
+    amounts = {language: tokens for language, tokens in manifest.languages().items() if tokens}
     try:
-        amounts = {language: tokens for language, tokens in manifest.languages().items() if tokens}
-        return mixture.parse_weights(settings.language_weights, amounts)
+        found = weights_of.parse(
+            settings.language_weights, settings.batch, lambda text: mixture.parse_weights(text, amounts)
+        )
     except ValueError as error:
-        raise UserError(f"--language-weights: {error}; write say 'eng_Latn=1,fin_Latn=3' or 'alpha=0.3'") from None
+        raise UserError(
+            f"--language-weights: {error}; write say 'eng_Latn=1,fin_Latn=3', 'alpha=0.3', or 'alpha=1/5000:alpha=0.3' "
+            "for shares that change, and behind it, after a space, epochs=4 for a cap"
+        ) from None
+    if found and any(s.copies > 1 for s in manifest.shards):
+        say("--language-weights: select has resampled these tokens; its copies count within a language only")
+    return found
 
 
 def rehearse(planned: Plan) -> list[str]:
