@@ -65,6 +65,9 @@ class Reason(enum.IntEnum):
     SAME_TEXT = 51, "the same text stands elsewhere"
     NEAR_DUPLICATE = 52, "nearly the same text stands elsewhere"
     NOT_DRAWN = 53, "left out by resampling"
+    REMOVED = 54, "somebody asked for its removal"
+    CONTAMINATED = 55, "shares text with an evaluation set"
+    SITE_LINES = 56, "nearly all of it is lines that its site repeats"
 
     @property
     def is_drop(self) -> bool:
@@ -132,6 +135,7 @@ DOCUMENT = pa.schema(
         pa.field("tdm_reserved", pa.bool_()),  # tdm-reservation: 1
         pa.field("truncated", pa.bool_()),  # the record or its body was cut short
         pa.field("text_hash", pa.uint64()),  # XXH3-64 of the text
+        pa.field("text_bytes", pa.uint32()),  # of the text in UTF-8
         pa.field("url_hash", pa.uint64()),  # XXH3-64 of the normalized URL
         pa.field("site_hash", pa.uint64()),  # XXH3-64 of the host without www.
         pa.field("minhash", pa.binary(4 * MINHASHES)),  # little-endian uint32
@@ -148,6 +152,7 @@ SELECTION = pa.schema(
         pa.field("winner", pa.uint64()),  # part << 32 | row of the document that stands for the cluster
         pa.field("copies", pa.uint8()),  # how often an epoch sees it; 0: not selected
         pa.field("validation", pa.bool_()),  # held back from training
+        pa.field("lines_out", pa.list_(pa.uint16())),  # lines to leave out of its text, of those not empty, from 0
     ]
 )
 

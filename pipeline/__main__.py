@@ -52,6 +52,7 @@ def _parser() -> Parser:
     _work(step, settings.Extract)
     step = command("select", "documents -> selection: duplicates, rules, mixture; reads no text", epilog=after)
     step.add_argument("output", help="the corpus folder")
+    step.add_argument("--preview", action="store_true", help="say what would be kept and rejected; write no selection")
     _work(step, settings.Select, settings.Tokenize)
     step = command("tokenize", "documents, selection, vocabulary -> token shards", epilog=after)
     step.add_argument("output", help="the corpus folder")
@@ -145,21 +146,35 @@ def _workers(names: argparse.Namespace) -> int:
     return names.workers or items.default_workers()
 
 
-def _start(names: argparse.Namespace, rest: list[str], *paths: str):
-    """(runner, options) of a step that reads `paths`; Ctrl-C and SIGTERM end it at once from here on."""
+def _start(names: argparse.Namespace, rest: list[str], *paths: str, light: bool = False):
+    """(runner, options) of a step that reads `paths`; Ctrl-C and SIGTERM end it at once from here on. light: without
+    Beam where no options for it are given."""
     from pipeline import items
-    from pipeline.flow import Runner
+    from pipeline.local import Local
     from pipeline.steps import Options
 
     terminal.stop_on_signals(items.close_pools)
     if names.limit is not None and names.limit < 1:
         raise UserError(f"--limit {names.limit}: give 1 or more")
     options = Options(
-        names.output.rstrip("/") or "/", names.limit, getattr(names, "slice", None), getattr(names, "redo", False)
+        names.output.rstrip("/") or "/",
+        names.limit,
+        getattr(names, "slice", None),
+        getattr(names, "redo", False),
+        getattr(names, "preview", False),
     )
+    if light and not rest:
+        return Local(_workers(names), names.quiet), options
+    from pipeline.flow import Runner
+
     runner = Runner(rest, _workers(names), names.quiet)
     runner.check_paths([options.output, *paths])
     return runner, options
+
+
+def _light(own: settings.Select, rest: list[str]) -> bool:
+    """Whether a selection needs no Beam."""
+    return not rest and own.exchange != "beam"
 
 
 def _finish(options, names: argparse.Namespace, seconds: float, following: str) -> int:
@@ -217,8 +232,10 @@ def _select(names: argparse.Namespace, rest: list[str]) -> int:
         print(f"{made['documents']:,} documents in {len(plan)} parts, {len(made['languages'])} languages")
         return terminal.DONE
     watch = terminal.Progress("", 1, quiet=True)
-    runner, options = _start(names, rest)
+    runner, options = _start(names, rest, *own.against, light=_light(own, rest))
     steps.run_select(own, thresholds, cut.run_documents, runner, options)
+    if names.preview:
+        return _finish(options, names, watch.finish(), "the same without --preview, or other settings")
     report.write(options.output)
     return _finish(options, names, watch.finish(), f"python -m tokenizer train {names.output}")
 
@@ -244,11 +261,13 @@ def _run(names: argparse.Namespace, rest: list[str]) -> int:
     if names.dry_run:
         return _rehearse_extract(paths, own, names)
     from pipeline import report, steps
+    from pipeline.local import Local
 
     watch = terminal.Progress("", 1, quiet=True)
     runner, options = _start(names, rest, *paths, own.language_model, cut.vocabulary)
     steps.run_extract(paths, own, runner, options)
-    steps.run_select(choice, thresholds, cut.run_documents, runner, options)
+    selecting = Local(runner.workers, names.quiet) if _light(choice, rest) else runner
+    steps.run_select(choice, thresholds, cut.run_documents, selecting, options)
     following = f"python -m tokenizer train {names.output}"
     if cut.vocabulary:
         steps.run_tokenize(cut, runner, options)

@@ -78,6 +78,9 @@ class Corpus:
     def row(self, address: int, names: Iterable[str]) -> dict[str, Any]:
         """Columns of one document, by name. Errors: StepError where the address points to nothing."""
         part, row = document.place(address)
+        for first, path in reversed((self.selection or {}).get("against", ())):
+            if part >= first:  # it lies in an older corpus
+                return read(path).row(document.address(part - first, row), names)
         if part >= len(self.plan):
             raise StepError(f"{self.path}: no part {part} in the plan; run python -m pipeline select again")
         return self.rows(part, [row], names)[0]

@@ -3,12 +3,16 @@
 import json
 import time
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
-from corpus import document, settings, shards, storage
+from corpus import document, mixture, settings, shards, storage
 from corpus.terminal import StepError, UserError, amount, size
-from pipeline import blocklist, books, extract, items, language, select, tokenize
-from pipeline.flow import Runner, Tasks
+from pipeline import books, choice, extract, items, language, mixer, runs, tokenize
+from pipeline.local import Local, Tasks
 from pipeline.selection import Thresholds
+
+if TYPE_CHECKING:  # it loads Beam
+    from pipeline.flow import Runner
 
 MARKER = "settings.toml"
 
@@ -21,6 +25,7 @@ class Options:
     limit: int | None = None
     slice: str | None = None
     redo: bool = False
+    preview: bool = False
     said: list[str] = field(default_factory=list)
 
 
@@ -73,7 +78,7 @@ def _refuse_other(folder: str, wanted: dict) -> None:
 # --- extract ------------------------------------------------------------------------------------------------------
 
 
-def run_extract(paths: list[str], own: settings.Extract, runner: Runner, options: Options) -> dict:
+def run_extract(paths: list[str], own: settings.Extract, runner: "Runner", options: Options) -> dict:
     """Crawl files -> documents/. Returns the books."""
     folder = options.output
     model = language.load(own.language_model).digest
@@ -149,91 +154,57 @@ def documents_of(folder: str) -> tuple[list[items.Item], dict]:
 # --- select -------------------------------------------------------------------------------------------------------
 
 
-def read_runs(path: str) -> list[select.Run]:
-    return [select.Run(r["number"], r["first"], tuple(r["parts"])) for r in json.loads(storage.read(path))]
-
-
-def read_ranges(path: str) -> list[int]:
-    return list(range(json.loads(storage.read(path))))
-
-
 def run_select(
-    own: settings.Select, thresholds: Thresholds, run_documents: int, runner: Runner, options: Options
+    own: settings.Select,
+    thresholds: Thresholds,
+    run_documents: int,
+    runner: "Runner | Local",
+    options: Options,
 ) -> dict:
-    """Documents -> selection/. Returns the books."""
+    """Documents -> selection/. Returns the books. With `options.preview` nothing but the books is made."""
     folder = options.output
     prepare_folder(folder, create=False)
     plan, made = documents_of(folder)
-    order = settings.fingerprint([i.part for i in plan])
-    clusters = select.cluster_fingerprint(made, order, own.near_duplicates)
-    listed = blocklist.load(own.url_blocklist) if own.url_blocklist else None
-    blocked = listed.digest if listed else ""
-    mark = select.fingerprint(clusters, own, thresholds, blocked)
+    sources = [choice.Source(folder, [i.part for i in plan], made), *map(_source, own.against)]
+    order = choice.Order(own, thresholds, sources, run_documents, choice.lists_of(own))
+    mark = order.marks["selection"]
     there = books.read(folder, "selection")
     if there is not None and there.get("fingerprint") == mark and _all_there(folder, plan):
         options.said += [*books.summary_of_select(there), "nothing to do: the selection was made with these settings"]
         return there
     begun = time.monotonic()
-    storage.remove([storage.join(folder, "selection", books.BOOKS)])
-    job = select.Job(
-        folder,
-        own,
-        thresholds,
-        select.ranges_for(made["documents"], own.memory),
-        tuple(sorted(made["languages"])),
-        mark,
-        blocked,
-    )
-    if listed:
-        storage.write(job.path("selection", "work", select.BLOCKLIST), listed.hashes.tobytes())
-    receipt = _choose(job, select.plan_runs([i.part for i in plan], made["counts"], run_documents), clusters, runner)
+    if not options.preview:
+        storage.remove([storage.join(folder, "selection", books.BOOKS)])
+    receipt = choice.run(order, runner, _factors(own, folder, made), not options.preview)
+    before = [sum(len(s.parts) for s in sources[:k]) for k in range(1, len(sources))]
+    receipt |= {"fingerprint": mark, "against": [[n, s.folder] for n, s in zip(before, sources[1:], strict=True)]}
+    books.check_select(receipt, made)
+    options.said += books.summary_of_select(receipt)
+    if options.preview:
+        return receipt
     _remove_stale(folder, plan)
     storage.sweep(folder)
-    books.check_select(receipt, made)
     _record(folder, "select", {**settings.substance(own), "run_documents": run_documents})
     _record(folder, "thresholds", asdict(thresholds))
-    receipt = {**receipt, "fingerprint": mark}
     books.write(folder, "selection", receipt)
     books.note_time(folder, "select", begun, runner.workers)
-    options.said += books.summary_of_select(receipt)
     return receipt
 
 
-def _choose(job: select.Job, runs: list[select.Run], clusters: str, runner: Runner) -> dict:
-    """The graphs of a selection: clusters, unless those of the fingerprint `clusters` are kept; contest; verdicts."""
-    work = job.path("selection", "work")
-    tasks = Tasks(storage.join(work, "runs.json"), read_runs, len(runs))
-    ranges = Tasks(storage.join(work, "ranges.json"), read_ranges, job.ranges)
-    storage.write(tasks.path, json.dumps([asdict(r) for r in runs]))
-    storage.write(ranges.path, json.dumps(job.ranges))
-    if not select.kept_clusters(job.folder, clusters):
-        storage.remove_folder(job.path("selection", "clusters"))
-        _meet(runner, _KEYS, tasks, ranges, job)
-        select.cluster(runs, job)
-        select.keep_clusters(job.folder, clusters)
-    receipt = _meet(runner, _CONTEST, tasks, ranges, job)
-    select.crown(runs, job)
-    copies = select.weigh(receipt, job)
-    receipt = runner.map("apply", tasks, select.apply, {"job": job, "copies": copies})
-    storage.remove_folder(work)
-    return {**receipt, "copies": copies}
+def _source(path: str) -> choice.Source:
+    plan, made = documents_of(path.rstrip("/"))
+    return choice.Source(path.rstrip("/"), [i.part for i in plan], made)
 
 
-_KEYS = ("keys", (select.spill_keys, select.spilled_pairs), (select.produce_keys, select.pairs))
-_CONTEST = ("contest", (select.spill_contest, select.spilled_settle), (select.contest, select.settle))
-"""What a meeting is called, and how keys are made and met: through files; through Beam's shuffle."""
-
-
-def _meet(runner: Runner, meeting: tuple, tasks: Tasks, ranges: Tasks, job: select.Job) -> dict:
-    """Produce keys from runs, bring them together by range: through files, or through Beam's shuffle."""
-    label, files, beam = meeting
-    context = {"job": job}
-    how = job.settings.exchange
-    if how == "beam" or (how == "auto" and not runner.local):
-        return runner.exchange(label, tasks, beam[0], beam[1], context)
-    first = runner.map(label, tasks, files[0], context)
-    second = runner.map(f"{label}-ranges", ranges, files[1], context)
-    return items.add_receipts([first, second])
+def _factors(own: settings.Select, folder: str, made: dict) -> dict[str, float]:
+    """What a character of each language is worth in tokens, if the budget is in tokens."""
+    try:
+        _, unit = mixture.parse_budget(own.budget)
+    except ValueError as error:
+        raise UserError(f"--budget {own.budget}: {error}; write 10G, '10G bytes' or '2G tokens'") from None
+    path = storage.join(folder, "vocabulary", "audit.json")
+    audit = json.loads(storage.read(path))["rows"] if unit == "tokens" and storage.exists(path) else []
+    return mixer.factors({row["language"]: row for row in audit}, unit, tuple(made["languages"]))
 
 
 def _all_there(folder: str, plan: list[items.Item]) -> bool:
@@ -259,7 +230,7 @@ def read_plans(path: str) -> list[tokenize.Plan]:
     ]
 
 
-def run_tokenize(own: settings.Tokenize, runner: Runner, options: Options) -> shards.Manifest:
+def run_tokenize(own: settings.Tokenize, runner: "Runner", options: Options) -> shards.Manifest:
     """Documents, selection, vocabulary -> tokens/. Returns the manifest."""
     folder = options.output
     prepare_folder(folder, create=False)
@@ -271,12 +242,12 @@ def run_tokenize(own: settings.Tokenize, runner: Runner, options: Options) -> sh
         raise UserError(f"{folder}: the selection is of other documents; run python -m pipeline select again")
     source = own.vocabulary or storage.join(folder, "vocabulary")
     vocabulary = tokenize.load_vocabulary(source)
-    runs = select.plan_runs([i.part for i in plan], made["counts"], own.run_documents)
-    mark = tokenize.fingerprint(selected["fingerprint"], vocabulary.digest, own, len(runs))
+    planned = runs.plan_runs([i.part for i in plan], made["counts"], own.run_documents)
+    mark = tokenize.fingerprint(selected["fingerprint"], vocabulary.digest, own, len(planned))
     manifest = _finished(folder, mark)
     if manifest is None:
         begun = time.monotonic()
-        manifest = _make_tokens(runs, tokenize.Job(folder, source, own.shard_tokens, mark), selected, runner)
+        manifest = _make_tokens(planned, tokenize.Job(folder, source, own.shard_tokens, mark), selected, runner)
         _record(folder, "tokenize", {**settings.substance(own), "vocabulary": vocabulary.digest})
         books.note_time(folder, "tokenize", begun, runner.workers)
     else:
@@ -300,11 +271,11 @@ def _finished(folder: str, mark: str) -> shards.Manifest | None:
     return manifest
 
 
-def _make_tokens(runs: list[select.Run], job: tokenize.Job, selected: dict, runner: Runner) -> shards.Manifest:
+def _make_tokens(planned: list[runs.Run], job: tokenize.Job, selected: dict, runner: "Runner") -> shards.Manifest:
     storage.remove([job.path("tokens", shards.MANIFEST)])
     tasks = job.path("tokens", "encoded", "runs.json")
-    storage.write(tasks, json.dumps([asdict(r) for r in runs]))
-    receipt = runner.map("encode", Tasks(tasks, read_runs, len(runs)), tokenize.encode, {"job": job})
+    runs.write_runs(tasks, planned)
+    receipt = runner.map("encode", Tasks(tasks, runs.read_runs, len(planned)), tokenize.encode, {"job": job})
     plans = tokenize.plan_shards(receipt, job.shard_tokens)
     path = job.path("tokens", "encoded", "shards.json")
     storage.write(
