@@ -118,7 +118,12 @@ it, so that a huge group costs no quadratic time."""
 def pairs(place: int, job: Job) -> tuple[Pieces, dict]:
     """The candidate pairs (a < b) of one range of band keys, to the runs of a."""
     found, bounds = _groups(exchange.inbox(job.work(), "bands", place, KEY))
-    address, sizes = found["address"], np.diff(bounds)
+    return _to_runs(candidates(found["address"], bounds), "a", job), {}
+
+
+def candidates(address: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """(n,) EDGE, a < b: who is compared, of groups of addresses that lie between bounds, ascending."""
+    sizes = np.diff(bounds)
     first, size = np.repeat(bounds[:-1], sizes), np.repeat(sizes, sizes)
     rank = np.arange(len(address)) - first
     chosen = []
@@ -127,8 +132,7 @@ def pairs(place: int, job: Job) -> tuple[Pieces, dict]:
         chosen.append((address[mine - back], address[mine]))
     mine = np.flatnonzero((rank >= 1) & (size > _ALL_PAIRS))
     chosen.append((address[first[mine]], address[mine]))
-    edge = components.edges(*(np.concatenate(x) for x in zip(*chosen, strict=True)))
-    return _to_runs(edge, "a", job), {}
+    return components.edges(*(np.concatenate(x) for x in zip(*chosen, strict=True)))
 
 
 class _Sketches:

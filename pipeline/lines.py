@@ -87,7 +87,7 @@ def _back(label: str, place: int, job: Job) -> tuple[Pieces, dict]:
         return [], {}
     values = np.sort(np.concatenate([v for _, v in slices]))
     most = job.settings.site_lines
-    frequent = np.unique(values[most:][values[most:] == values[: len(values) - most]])
+    frequent = np.unique(values[most:][values[most:] == values[: max(0, len(values) - most)]])
     pieces = [(run, own) for run, v in slices if len(own := np.unique(v[clusters.among(v, frequent)]))]
     return pieces, {"hashes": len(frequent)}
 
