@@ -105,6 +105,10 @@ def _readers(command) -> None:
     step.add_argument("output", help="the corpus folder")
     step.add_argument("page", help="a URL, a document id, or SHARD:POSITION of a document in a token shard")
     settings.add_common(step, runs=False)
+    step = command("diff", "what a change of settings gains and loses: two selections of the same documents")
+    step.add_argument("old", help="a corpus folder, or a copy of its selection folder")
+    step.add_argument("new", help="the same, as it is now")
+    settings.add_common(step, runs=False)
     step = command("report", "report.html: the funnel, languages, examples, settings, in one file")
     step.add_argument("output", help="the corpus folder")
     settings.add_common(step, runs=False)
@@ -298,6 +302,14 @@ def _why(names: argparse.Namespace, rest: list[str]) -> int:
     return terminal.DONE
 
 
+def _diff(names: argparse.Namespace, rest: list[str]) -> int:
+    from pipeline import difference
+
+    for line in difference.told(names.old, names.new):
+        print(line)
+    return terminal.DONE
+
+
 def _report(names: argparse.Namespace, rest: list[str]) -> int:
     from pipeline import report
 
@@ -322,6 +334,7 @@ _COMMANDS = {
     "tokenize": _tokenize,
     "inspect": _inspect,
     "why": _why,
+    "diff": _diff,
     "report": _report,
     "identify": _identify,
 }

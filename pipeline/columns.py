@@ -49,7 +49,7 @@ def names(path: str) -> list[str]:
 def read(path: str, wanted: Sequence[str]) -> dict[str, np.ndarray]:
     """Columns of a part by name. Absent ones are left out."""
     with storage.open_read(path) as file:
-        part = pq.ParquetFile(file, read_dictionary=["language"])
+        part = pq.ParquetFile(file, read_dictionary=[n for n in wanted if n == "language"])
         here = set(part.schema_arrow.names)
         return arrays(part.read([n for n in dict.fromkeys(wanted) if n in here]))
 

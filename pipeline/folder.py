@@ -101,7 +101,7 @@ def read(path: str) -> Corpus:
     selected = books.read(path, "selection")
     if selected is not None and selected["documents"] != made["documents"]:
         selected = None
-    return Corpus(path, plan, made, selected, _manifest(path, selected), _settings(path))
+    return Corpus(path, plan, made, selected, _manifest(path, selected), settings_of(path))
 
 
 def _manifest(path: str, selected: dict | None) -> Manifest | None:
@@ -114,7 +114,8 @@ def _manifest(path: str, selected: dict | None) -> Manifest | None:
     return manifest if selected is not None and documents == selected["kept"] else None
 
 
-def _settings(path: str) -> dict:
+def settings_of(path: str) -> dict:
+    """The tables of settings.toml; {} if there is none."""
     import tomllib
 
     try:

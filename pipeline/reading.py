@@ -20,7 +20,7 @@ _TOLD = [
     *("id", "url", "crawl_time", "source_file", "source_offset", "source_length", "source_record", "title"),
     *("page_date", "canonical", "noindex", "noai", "noimageai", "tdm_reserved"),
     *("charset", "charset_source", "page_language", "robots", "truncated", "lines_in_language", *selection.COLUMNS),
-    *("verdict", "reasons", "cluster", "cluster_size", "winner", "copies", "validation"),
+    *("verdict", "reasons", "cluster", "cluster_size", "winner", "copies", "validation", "lines_out"),
 ]
 _EXCERPT = 500
 _VERSIONS = 5
@@ -238,6 +238,8 @@ def _outcome(corpus: Corpus, row: dict[str, Any], where: int) -> dict[str, str]:
         "duplicates": _cluster(corpus, row, where),
         "verdict": verdict,
         "copies": f"{row['copies']} in an epoch",
+        "left out": f"{len(row['lines_out']):,} of {row['lines']:,} lines, its site repeats them"
+        * bool(row["lines_out"]),
         "split": "validation" if row["validation"] else "training" if row["copies"] else "",
     }
 

@@ -77,7 +77,7 @@ def write(path: Path, documents: list[dict], parts: int = 3) -> Path:
             mine["characters"] += one["characters"]
         receipts.append(_receipt(item.part, rows, languages))
         columns = [pa.array([r.get(f.name) for r in rows], f.type) for f in schema]
-        found = schema.with_metadata(document.metadata(fingerprint=item.part, receipt=receipts[-1]))
+        found = schema.with_metadata(document.metadata(fingerprint=receipts[-1]["digest"], receipt=receipts[-1]))
         (path / "documents").mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.Table.from_arrays(columns, schema=found), path / "documents" / item.part)
     items.write_plan(str(path / "documents"), plan)
