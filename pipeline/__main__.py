@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def call() -> int:
         names, rest = _parser().parse_all(arguments)
-        if rest and names.command not in ("run", "extract", "select", "tokenize"):
+        if rest and names.command not in ("run", "extract", "select", "tokenize", "export"):
             raise UserError(f"{names.command}: takes no runner options after --")
         return _COMMANDS[names.command](names, rest) or 0
 
@@ -57,7 +57,7 @@ def _parser() -> Parser:
     step = command("tokenize", "documents, selection, vocabulary -> token shards", epilog=after)
     step.add_argument("output", help="the corpus folder")
     _work(step, settings.Tokenize)
-    _readers(command)
+    _readers(command, after)
     return parser
 
 
@@ -91,7 +91,7 @@ def _work(parser: Parser, *sections: type) -> None:
     settings.add_common(parser)
 
 
-def _readers(command) -> None:
+def _readers(command, after: str) -> None:
     step = command("inspect", "read documents in the terminal")
     step.add_argument("output", help="the corpus folder")
     step.add_argument("--verdict", choices=("kept", "rejected"), help="only documents with this verdict")
@@ -104,6 +104,12 @@ def _readers(command) -> None:
     step = command("why", "every rule's value and verdict for one page, back to file and byte offset")
     step.add_argument("output", help="the corpus folder")
     step.add_argument("page", help="a URL, a document id, or SHARD:POSITION of a document in a token shard")
+    settings.add_common(step, runs=False)
+    step = command("export", "kept text per language as Parquet or JSON Lines, with a dataset card", epilog=after)
+    step.add_argument("output", help="the corpus folder")
+    step.add_argument("--format", choices=("parquet", "jsonl"), default="parquet", help="of the files (parquet)")
+    step.add_argument("--to", default="", metavar="FOLDER", help="where they go (OUTPUT/export)")
+    step.add_argument("--workers", type=int, metavar="N", help="processes on this machine (one per core)")
     settings.add_common(step, runs=False)
     step = command("diff", "what a change of settings gains and loses: two selections of the same documents")
     step.add_argument("old", help="a corpus folder, or a copy of its selection folder")
@@ -302,6 +308,17 @@ def _why(names: argparse.Namespace, rest: list[str]) -> int:
     return terminal.DONE
 
 
+def _export(names: argparse.Namespace, rest: list[str]) -> int:
+    from pipeline import export, steps
+
+    watch = terminal.Progress("", 1, quiet=True)
+    names.limit = None
+    runner, options = _start(names, rest, names.to, light=not rest)
+    target = names.to.rstrip("/") or f"{options.output}/export"
+    steps.run_export(export.Job(options.output, target, names.format, ""), runner, options)
+    return _finish(options, names, watch.finish(), f"datasets.load_dataset({target!r}, LANGUAGE)")
+
+
 def _diff(names: argparse.Namespace, rest: list[str]) -> int:
     from pipeline import difference
 
@@ -334,6 +351,7 @@ _COMMANDS = {
     "tokenize": _tokenize,
     "inspect": _inspect,
     "why": _why,
+    "export": _export,
     "diff": _diff,
     "report": _report,
     "identify": _identify,

@@ -1,12 +1,14 @@
 """Columns of parts as arrays: what select works on. Never a column of text."""
 
+import os
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus import storage
+from corpus import document, storage
 
 
 class Labels:
@@ -40,16 +42,48 @@ def labels(column: np.ndarray) -> Labels:
     return Labels(values.tolist(), index)
 
 
+def _open(path: str):
+    """A part for reading columns: unbuffered where it is local, so that nothing is read but what is asked for."""
+    return storage.open_read(path) if storage.is_remote(path) else pa.OSFile(path)
+
+
 def names(path: str) -> list[str]:
     """The columns that a part has."""
-    with storage.open_read(path) as file:
-        return pq.ParquetFile(file).schema_arrow.names
+    with _open(path) as file:
+        return footer(path, file).schema.to_arrow_schema().names
+
+
+def metadata(path: str) -> dict:
+    """The values that its step wrote into a part; {} where it is not there or not whole."""
+    try:
+        with _open(path) as file:
+            return document.read_metadata(pa.schema([], metadata=footer(path, file).metadata))
+    except (OSError, pa.ArrowInvalid):
+        return {}
+
+
+_footers: OrderedDict[tuple, pq.FileMetaData] = OrderedDict()
+_FOOTERS = 256
+
+
+def footer(path: str, file) -> pq.FileMetaData:
+    """The footer of a part that is open; those of local parts are remembered as long as the file is the same."""
+    if storage.is_remote(path):
+        return pq.read_metadata(file)
+    stat = os.stat(path)
+    key = (path, stat.st_size, stat.st_mtime_ns)
+    if key not in _footers:
+        _footers[key] = pq.read_metadata(file)
+        if len(_footers) > _FOOTERS:
+            _footers.popitem(last=False)
+    return _footers[key]
 
 
 def read(path: str, wanted: Sequence[str]) -> dict[str, np.ndarray]:
     """Columns of a part by name. Absent ones are left out."""
-    with storage.open_read(path) as file:
-        part = pq.ParquetFile(file, read_dictionary=[n for n in wanted if n == "language"])
+    with _open(path) as file:
+        dictionaries = [n for n in wanted if n == "language"]
+        part = pq.ParquetFile(file, metadata=footer(path, file), read_dictionary=dictionaries)
         here = set(part.schema_arrow.names)
         return arrays(part.read([n for n in dict.fromkeys(wanted) if n in here]))
 
@@ -73,7 +107,8 @@ def _array(name: str, chunks: pa.ChunkedArray) -> dict:
         ends = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
         return {name: column.flatten().to_numpy(zero_copy_only=False), f"{name}.ends": np.cumsum(ends)}
     if pa.types.is_timestamp(column.type):
-        return {name: column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)}
+        seconds = column.cast(pa.timestamp("s", column.type.tz)).cast(pa.int64())
+        return {name: seconds.fill_null(0).to_numpy(zero_copy_only=False)}
     if pa.types.is_string(column.type) and name == "language":
         return {name: labels(column.to_numpy(zero_copy_only=False))}
     return {name: column.to_numpy(zero_copy_only=False)}

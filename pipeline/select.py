@@ -23,7 +23,6 @@ from pipeline import (
     clusters,
     columns,
     exchange,
-    extract,
     lines,
     quotas,
     removal,
@@ -214,7 +213,7 @@ def apply(run: Run, job: Job, draw: Draw, write: bool = True, tick=None) -> dict
     total: dict[str, Any] = {}
     marks = lines.of_run(run, job) if "lines" in job.lists else None
     for k, part in enumerate(run.parts):
-        source = extract.read_part_metadata(job.part(run, part))
+        source = columns.metadata(job.part(run, part))
         if not source:
             raise StepError(f"{part}: changed while it was read; run select again")
         rows = source["receipt"]["documents"]
