@@ -8,6 +8,7 @@ from typing import Any
 from corpus import settings, terminal
 from corpus.settings import Parser
 from corpus.terminal import UserError, say
+from pipeline import arguments
 
 ABOUT = """From crawl files to token shards.
 
@@ -25,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def call() -> int:
         names, rest = _parser().parse_all(arguments)
-        if rest and names.command not in ("run", "extract", "select", "tokenize", "export"):
+        if rest and names.command not in ("run", "extract", "annotate", "select", "tokenize", "export"):
             raise UserError(f"{names.command}: takes no runner options after --")
         return _COMMANDS[names.command](names, rest) or 0
 
@@ -57,7 +58,8 @@ def _parser() -> Parser:
     step = command("tokenize", "documents, selection, vocabulary -> token shards", epilog=after)
     step.add_argument("output", help="the corpus folder")
     _work(step, settings.Tokenize)
-    _readers(command, after)
+    arguments.makers(command, after)
+    arguments.readers(command, after)
     return parser
 
 
@@ -75,6 +77,7 @@ def _inputs(parser: Parser) -> None:
         help="put before each line of a path list, say s3://commoncrawl/ or https://data.commoncrawl.org/",
     )
     parser.add_argument("--redo", action="store_true", help="make the documents again where other settings made them")
+    arguments.quality_models(parser)
 
 
 def _work(parser: Parser, *sections: type) -> None:
@@ -84,43 +87,15 @@ def _work(parser: Parser, *sections: type) -> None:
             action="append",
             default=[],
             metavar="NAME=VALUE",
-            help="a threshold of the rules, say min_words=50; --print-config lists them",
+            help="a threshold of the rules, say min_words=50, fin_Latn.min_words=50 or max_cut_lines=off; "
+            "--print-config lists them",
+        )
+        parser.add_argument(
+            "--thresholds", metavar="FILE", help="a TOML file in place of the preset, say that of calibrate"
         )
     parser.add_argument("--workers", type=int, metavar="N", help="processes on this machine (one per core)")
     settings.add_flags(parser, *sections)
     settings.add_common(parser)
-
-
-def _readers(command, after: str) -> None:
-    step = command("inspect", "read documents in the terminal")
-    step.add_argument("output", help="the corpus folder")
-    step.add_argument("--verdict", choices=("kept", "rejected"), help="only documents with this verdict")
-    step.add_argument("--reason", metavar="REASON", help="only documents that this rule rejects, say near_duplicate")
-    step.add_argument("--language", metavar="LABEL", help="only this language, say fin_Latn")
-    step.add_argument("--url", metavar="TEXT", help="only URLs that contain this")
-    step.add_argument("--count", type=int, default=10, metavar="N", help="documents to show (10)")
-    step.add_argument("--full", action="store_true", help="whole texts instead of their beginnings")
-    settings.add_common(step, runs=False)
-    step = command("why", "every rule's value and verdict for one page, back to file and byte offset")
-    step.add_argument("output", help="the corpus folder")
-    step.add_argument("page", help="a URL, a document id, or SHARD:POSITION of a document in a token shard")
-    settings.add_common(step, runs=False)
-    step = command("export", "kept text per language as Parquet or JSON Lines, with a dataset card", epilog=after)
-    step.add_argument("output", help="the corpus folder")
-    step.add_argument("--format", choices=("parquet", "jsonl"), default="parquet", help="of the files (parquet)")
-    step.add_argument("--to", default="", metavar="FOLDER", help="where they go (OUTPUT/export)")
-    step.add_argument("--workers", type=int, metavar="N", help="processes on this machine (one per core)")
-    settings.add_common(step, runs=False)
-    step = command("diff", "what a change of settings gains and loses: two selections of the same documents")
-    step.add_argument("old", help="a corpus folder, or a copy of its selection folder")
-    step.add_argument("new", help="the same, as it is now")
-    settings.add_common(step, runs=False)
-    step = command("report", "report.html: the funnel, languages, examples, settings, in one file")
-    step.add_argument("output", help="the corpus folder")
-    settings.add_common(step, runs=False)
-    step = command("identify", "lines on stdin -> label<TAB>score")
-    step.add_argument("--language-model", default="", help="fastText model; empty: the one that is shipped")
-    settings.add_common(step, runs=False)
 
 
 # --- settings -----------------------------------------------------------------------------------------------------
@@ -128,24 +103,37 @@ def _readers(command, after: str) -> None:
 
 def _settings(names: argparse.Namespace, *sections: type) -> list[Any]:
     """The settings of the sections, and the thresholds when Select is among them."""
-    from pipeline.selection import Thresholds
+    from pipeline.thresholds import NONE
 
     tables = settings.read_config(names.config, ("thresholds",)) if names.config else {}
     values = [settings.resolve(section, tables, names) for section in sections]
-    table = dict(tables.get("thresholds", {}))
-    for pair in getattr(names, "threshold", []):
-        name, mark, value = pair.partition("=")
-        if not mark:
-            raise UserError(f"--threshold {pair}: write NAME=VALUE, say min_words=50")
-        settings.build(Thresholds, {name: value}, "--threshold")
-        table[name] = value
-    thresholds = settings.build(Thresholds, table, "thresholds")
+    choice = next((v for v in values if isinstance(v, settings.Select)), None)
+    thresholds = _thresholds(choice.preset, tables, names) if choice else NONE
     if names.print_config:
         titles = {v: k for k, v in settings.SECTIONS.items()}
         shown = {titles[s]: v for s, v in zip(sections, values, strict=True)}
-        print(settings.to_toml({**shown, **({"thresholds": thresholds} if settings.Select in sections else {})}))
+        print(
+            settings.to_toml({**shown, **({"thresholds": thresholds.table()} if settings.Select in sections else {})})
+        )
         raise SystemExit(0)
     return [*values, thresholds]
+
+
+def _thresholds(preset: str, tables: dict, names: argparse.Namespace):
+    """The preset's, or those of a file; changed by the file of settings, then by single flags."""
+    from pipeline import thresholds
+
+    found = thresholds.preset(preset)
+    if names.thresholds:
+        read = settings.read_config(names.thresholds, ("thresholds",))
+        found = thresholds.NONE.changed(read.get("thresholds", {}), f"{names.thresholds}: thresholds")
+    found = found.changed(tables.get("thresholds", {}), f"{names.config}: thresholds")
+    for pair in names.threshold:
+        name, mark, value = pair.partition("=")
+        if not mark:
+            raise UserError(f"--threshold {pair}: write NAME=VALUE, say min_words=50")
+        found = found.changed({name: value}, "--threshold")
+    return found
 
 
 def _workers(names: argparse.Namespace) -> int:
@@ -164,11 +152,12 @@ def _start(names: argparse.Namespace, rest: list[str], *paths: str, light: bool 
     from pipeline.steps import Options
 
     terminal.stop_on_signals(items.close_pools)
-    if names.limit is not None and names.limit < 1:
+    limit = getattr(names, "limit", None)
+    if limit is not None and limit < 1:
         raise UserError(f"--limit {names.limit}: give 1 or more")
     options = Options(
         names.output.rstrip("/") or "/",
-        names.limit,
+        limit,
         getattr(names, "slice", None),
         getattr(names, "redo", False),
         getattr(names, "preview", False),
@@ -205,12 +194,26 @@ def _extract(names: argparse.Namespace, rest: list[str]) -> int:
     paths = _find(names)
     if names.dry_run:
         return _rehearse_extract(paths, own, names)
-    from pipeline import steps
+    from pipeline import annotate, steps
 
     watch = terminal.Progress("", 1, quiet=True)
     runner, options = _start(names, rest, *paths, own.language_model)
+    wanted = annotate.quality_columns(names.quality_model)
     steps.run_extract(paths, own, runner, options)
+    steps.run_annotate(wanted, runner, options)
     return _finish(options, names, watch.finish(), f"python -m pipeline select {names.output}")
+
+
+def _annotate(names: argparse.Namespace, rest: list[str]) -> int:
+    from pipeline import annotate, steps
+
+    wanted = annotate.quality_columns(names.quality_model)
+    if not wanted:
+        raise UserError("annotate: name what to add, say --quality-model edu=model.bin")
+    watch = terminal.Progress("", 1, quiet=True)
+    runner, options = _start(names, rest, *(column.source.partition("#")[0] for column in wanted))
+    steps.run_annotate(wanted, runner, options)
+    return _finish(options, names, watch.finish(), f"python -m pipeline calibrate {names.output}")
 
 
 def _find(names: argparse.Namespace) -> list[str]:
@@ -270,12 +273,14 @@ def _run(names: argparse.Namespace, rest: list[str]) -> int:
     paths = _find(names)
     if names.dry_run:
         return _rehearse_extract(paths, own, names)
-    from pipeline import report, steps
+    from pipeline import annotate, report, steps
     from pipeline.local import Local
 
     watch = terminal.Progress("", 1, quiet=True)
+    wanted = annotate.quality_columns(names.quality_model)
     runner, options = _start(names, rest, *paths, own.language_model, cut.vocabulary)
     steps.run_extract(paths, own, runner, options)
+    steps.run_annotate(wanted, runner, options)
     selecting = Local(runner.workers, names.quiet) if _light(choice, rest) else runner
     steps.run_select(choice, thresholds, cut.run_documents, selecting, options)
     following = f"python -m tokenizer train {names.output}"
@@ -284,6 +289,25 @@ def _run(names: argparse.Namespace, rest: list[str]) -> int:
         following = f"python -m trainer pretrain {names.output}/tokens --output model"
     options.said.append(f"report: {report.write(options.output)}")
     return _finish(options, names, watch.finish(), following)
+
+
+# --- what is made from columns and examples -----------------------------------------------------------------------
+
+
+def _calibrate(names: argparse.Namespace, rest: list[str]) -> int:
+    from pipeline import calibration
+
+    for line in calibration.run(names.output, names.preset, names.reference, names.least, names.keep, names.to):
+        print(line)
+    return terminal.DONE
+
+
+def _train_quality(names: argparse.Namespace, rest: list[str]) -> int:
+    from pipeline import quality
+
+    for line in quality.run(names.good, names.bad, names.output):
+        say(line, names.quiet)
+    return terminal.DONE
 
 
 # --- the readers --------------------------------------------------------------------------------------------------
@@ -347,6 +371,9 @@ def _identify(names: argparse.Namespace, rest: list[str]) -> int:
 _COMMANDS = {
     "run": _run,
     "extract": _extract,
+    "annotate": _annotate,
+    "calibrate": _calibrate,
+    "train-quality": _train_quality,
     "select": _select,
     "tokenize": _tokenize,
     "inspect": _inspect,

@@ -14,7 +14,7 @@ from corpus import storage
 from corpus.document import Reason
 from corpus.terminal import StepError, amount, size
 from pipeline import exchange
-from pipeline.columns import Labels
+from pipeline.arrays import Labels
 from pipeline.items import EXAMPLES
 
 BOOKS = "books.json"
@@ -42,7 +42,7 @@ def of_selection(labels: Labels, amounts: np.ndarray, made: Mapping[str, Any], p
         "kept": int(first[0]),
         "rejections": {name: int(first[r]) for r, name in rejected.items() if first[r]},
         "failing": {
-            name: n for r, name in rejected.items() if (n := int(np.count_nonzero(reasons & np.uint32(r.bit))))
+            name: n for r, name in rejected.items() if (n := int(np.count_nonzero(reasons & np.uint64(r.bit))))
         },
         "alone": {name: n for r, name in rejected.items() if (n := int(np.count_nonzero(reasons == r.bit)))},
         "lines_out": int(made["lines_out"][0][verdict == 0].sum(dtype=np.int64)),

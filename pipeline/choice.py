@@ -10,7 +10,7 @@ from pipeline import blocklist, clusters, exchange, lines, mixer, removal, selec
 from pipeline.items import add_receipts
 from pipeline.local import Tasks
 from pipeline.runs import Job, Run, plan_runs, read_numbers, read_runs, write_runs
-from pipeline.selection import Thresholds
+from pipeline.thresholds import Thresholds
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Order:
     thresholds: Thresholds
     sources: list[Source]
     run_documents: int
-    lists: dict[str, tuple[str, bytes]]  # digests and bytes of the lists that settings name
+    lists: dict[str, tuple[str, bytes]]  # digests and bytes of lists, digests of columns beside the documents
 
     @property
     def marks(self) -> dict[str, str]:
@@ -55,7 +55,7 @@ class Order:
     def way(self, runner) -> "Way":
         """The maps, on a runner; lists lie where workers find them."""
         runs = self.runs()
-        marked = bool(self.own.site_lines) and lines.told([(s.folder, s.parts) for s in self.sources[:1]])
+        marked = bool(self.own.site_lines)
         documents = sum(s.books["documents"] for s in self.sources)
         width = clusters.KEY.itemsize * clusters.KEYS_PER_DOCUMENT
         job = Job(
@@ -70,7 +70,8 @@ class Order:
             {**{name: digest for name, (digest, _) in self.lists.items()}, **({"lines": "1"} if marked else {})},
         )
         for name, (_, data) in self.lists.items():
-            storage.write(job.work(name), data)
+            if data:
+                storage.write(job.work(name), data)
         how = self.own.exchange
         return Way(runner, job, runs, how == "beam" or (how == "auto" and not runner.local))
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from corpus import document, settings, storage
 from corpus.document import MINHASHES
-from pipeline import columns, components, duplicates, exchange
+from pipeline import arrays, components, duplicates, exchange
 from pipeline.components import EDGE, LABEL
 from pipeline.exchange import Pieces
 from pipeline.runs import Job, Run, addresses
@@ -56,7 +56,7 @@ def exact(run: Run, job: Job) -> tuple[Pieces, dict]:
     """The URL and text keys of a run."""
     keys, owners = [], []
     for k, part in enumerate(run.parts):
-        table = columns.read(job.part(run, part), ["url_hash", "text_hash"])
+        table = arrays.read(job.part(run, part), ["url_hash", "text_hash"])
         own = addresses(run.first + k, len(table["text_hash"]))
         named = table["url_hash"] != np.uint64(duplicates.NO_URL)
         keys += [(table["url_hash"] ^ np.uint64(_URL))[named] & ~_KIND, (table["text_hash"] ^ np.uint64(_TEXT)) | _KIND]
@@ -87,7 +87,7 @@ def bands(run: Run, job: Job) -> tuple[Pieces, dict]:
     others = np.unique(exchange.inbox(job.work(), "twins", run.number, KEY)["address"])
     keys, owners, sketches = [], [], []
     for k, part in enumerate(run.parts):
-        table = columns.read(job.part(run, part), ["words", "minhash"])
+        table = arrays.read(job.part(run, part), ["words", "minhash"])
         own = addresses(run.first + k, len(table["words"]))
         signatures = np.frombuffer(table["minhash"], "<u4").reshape(len(own), MINHASHES)
         sketches.append(signatures.astype(np.uint8))

@@ -113,9 +113,8 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _hashes(text: str) -> np.ndarray:
-    """(words,) uint64 of the whole text, however long."""
-    step = duplicates.WITHIN
-    return np.concatenate([duplicates.word_hashes(text[k : k + step]) for k in range(0, max(1, len(text)), step)])
+    """(words,) uint64"""
+    return duplicates.word_hashes(text)
 
 
 class Finder:

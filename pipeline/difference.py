@@ -11,8 +11,8 @@ import numpy as np
 from corpus import document, storage
 from corpus.document import Reason
 from corpus.terminal import UserError, amount, safe
-from pipeline import books, columns, exchange, extract, findings, folder, items
-from pipeline.columns import Labels
+from pipeline import arrays, books, exchange, extract, findings, folder, items
+from pipeline.arrays import Labels
 from pipeline.folder import Corpus
 
 EXAMPLES = 3
@@ -39,7 +39,7 @@ def compare(corpus: Corpus, old: str, new: str, seed: int = 0) -> Difference:
         if not corpus.documents["counts"].get(item.part):
             continue
         before, after = (_part(where, item, corpus) for where in (old, new))
-        table = columns.read(storage.join(corpus.path, "documents", item.part), ["language", "characters"])
+        table = arrays.read(storage.join(corpus.path, "documents", item.part), ["language", "characters"])
         _add(found, number, before, after, table, seed)
     return found
 
@@ -52,7 +52,7 @@ def _part(where: str, item: items.Item, corpus: Corpus) -> dict[str, np.ndarray]
         raise UserError(f"{path}: no selection there; name a folder that select has made")
     if chosen.get("aligned") != made.get("fingerprint"):
         raise UserError(f"{path}: of other documents than those of {corpus.path}; compare selections of the same ones")
-    return columns.read(path, ["verdict", "copies"])
+    return arrays.read(path, ["verdict", "copies"])
 
 
 def _add(found: Difference, part: int, before: dict, after: dict, table: dict, seed: int) -> None:

@@ -27,7 +27,8 @@ _SOURCES = (
     "../corpus/document.py", "native.h", "block_features.py", "blocks.py", "charset.py", "content.py", "duplicates.py",
     "extract.py", "fasttext_file.py", "hints.py", "http.py", "language.py", "languages.tsv", "main_text.py",
     "models/content.npz", "mojibake.py", "page.py", "personal.py", "sections.py", "signals.py", "tables.py", "text.py",
-    "warc.py", "words.py", "_words.c",
+    "warc.py", "words.py", "_words.c", "_blocks.c", "_block_features.c", "_hints.c", "html.h", "told.h", "tree.h",
+    "spans.h", "_signals.c", "_duplicates.c", "stopwords.py", "stop_words.tsv", "phrases.tsv",
 )  # fmt: skip
 _DAMAGES = 100
 _EXAMPLES = 3
@@ -243,7 +244,7 @@ def make(
     label = identifier.identify(clean)
     url = page.url[:4096]
     identity = page.identity or f"{page.url}|{page.time}|{item.path}|{page.offset}|{page.index}"
-    values = signals.measure(clean)
+    values = signals.measure(clean, label.label, url)
     row = (
         xxhash.xxh3_128_digest(identity.encode("utf-8", "surrogatepass")),
         url,
@@ -265,8 +266,9 @@ def make(
         len(clean.encode("utf-8", "surrogatepass")),
         duplicates.url_hash(url),
         duplicates.site_hash(url) if url else duplicates.text_hash(clean),
-        duplicates.signature(duplicates.word_hashes(clean)),
-        *(getattr(values, f.name) for f in fields(Signals)),
+        values.line_hashes,
+        duplicates.signature(values.word_hashes),
+        *(getattr(values.signals, f.name) for f in fields(Signals)),
     )
     return row, masked
 
@@ -283,10 +285,11 @@ def _read_text(page: Page, extract: settings.Extract) -> tuple[str, content.Cont
     if not page.is_html:
         return decoded.text, content.Content(""), hints.hints("", page.headers), decoded.charset, decoded.source
     try:
-        found = content.extract(decoded.text, extract.extractor)
+        html = decoded.utf8 or decoded.text.encode("utf-8", "replace")
+        found = content.extract(html, extract.extractor)
     except content.TooComplex as error:
         raise Dropped(Reason.TOO_COMPLEX, str(error)) from None
-    told = hints.hints(decoded.text, page.headers, page.url)
+    told = hints.hints(html, page.headers, page.url)
     return found.text, found, told, decoded.charset, decoded.source
 
 

@@ -9,12 +9,12 @@ page counts, so that copies of an article do not take its own lines away. Sites 
 """
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection
 
 import numpy as np
 
 from corpus import settings, storage
-from pipeline import clusters, columns, exchange
+from pipeline import arrays, clusters, exchange
 from pipeline.exchange import Pieces
 from pipeline.runs import Job, Run, of_part
 
@@ -40,12 +40,6 @@ def leave_out(text: str, numbers: Collection[int]) -> str:
     return "\n".join(kept).strip("\n")
 
 
-def told(sources: Iterable[tuple[str, Sequence[str]]]) -> bool:
-    """Whether the documents of corpora, (folder, parts), have hashes of their lines."""
-    paths = (storage.join(folder, "documents", part) for folder, parts in sources for part in parts[:1])
-    return all(COLUMN in columns.names(path) for path in paths)
-
-
 # --- sites --------------------------------------------------------------------------------------------------------
 
 
@@ -61,7 +55,7 @@ def sites(run: Run, job: Job) -> tuple[Pieces, dict]:
     """The site of each counted document of a run."""
     found = [np.zeros(0, HASH)]
     for k, part in enumerate(run.parts):
-        site = columns.read(job.part(run, part), ["site_hash"])["site_hash"]
+        site = arrays.read(job.part(run, part), ["site_hash"])["site_hash"]
         found.append(site[_counted(run, job, run.first + k, len(site))])
     return _by_hash(np.sort(np.concatenate(found)), job), {}
 
@@ -110,11 +104,11 @@ def lines(run: Run, job: Job) -> tuple[Pieces, dict]:
 
 def _keys(path: str, sites_: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(keys of all lines of pages on these sites, how many each page of the part has; 0 on other sites)."""
-    site = columns.read(path, ["site_hash"])["site_hash"]
+    site = arrays.read(path, ["site_hash"])["site_hash"]
     looked = clusters.among(site, sites_)
     if not looked.any():
         return np.zeros(0, HASH), np.zeros(len(site), np.int64)
-    table = columns.read(path, [COLUMN])
+    table = arrays.read(path, [COLUMN])
     counts = np.diff(table[f"{COLUMN}.ends"], prepend=0)
     mine = np.repeat(looked, counts)
     counts = np.where(looked, counts, 0)

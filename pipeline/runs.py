@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from corpus import settings, storage
-from pipeline.selection import Thresholds
+from pipeline.thresholds import Thresholds
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ Maps over runs of parts and over ranges of clusters (clusters and lines are made
 """
 
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,10 @@ from corpus import document, settings, storage
 from corpus.document import SELECTION, Reason
 from corpus.terminal import StepError
 from pipeline import (
+    arrays,
     blocklist,
     books,
     clusters,
-    columns,
     exchange,
     lines,
     quotas,
@@ -29,16 +29,16 @@ from pipeline import (
     selection,
     survivors,
 )
-from pipeline.columns import Labels
+from pipeline.arrays import Labels
 from pipeline.exchange import Pieces
 from pipeline.items import add_receipts
 from pipeline.runs import Job, Run, addresses, of_part
-from pipeline.selection import Thresholds
 from pipeline.survivors import CONTESTANT, VERDICT
+from pipeline.thresholds import QUALITY, Thresholds
 
 JUDGED = np.dtype(
     [
-        ("bits", "<u4"),  # rules that fail
+        ("bits", "<u8"),  # rules that fail
         ("label", "<u2"),  # place among the job's labels
         ("characters", "<u4"),
         ("amount", "<u4"),  # what a budget counts: characters, or bytes
@@ -70,7 +70,7 @@ class Draw:
 
 def _needed(job: Job) -> list[str]:
     """The columns of documents that are read."""
-    names = [*selection.columns_read(job.settings.respect), *_CONTEST, _amount(job), "site_hash"]
+    names = [*selection.columns_read(job.settings.respect, job.thresholds), *_CONTEST, _amount(job), "site_hash"]
     return names + (["url"] if BLOCKLIST in job.lists else [])
 
 
@@ -83,16 +83,16 @@ def _amount(job: Job) -> str:
 
 
 def _bits(table: dict[str, Any], job: Job, lost: np.ndarray) -> np.ndarray:
-    """(documents,) uint32 bit sets of the rules that fail, lists and left-out lines among them. lost: lines that are
+    """(documents,) uint64 bit sets of the rules that fail, lists and left-out lines among them. lost: lines that are
     left out of each document."""
     bits = selection.judge(table, job.thresholds, job.settings.languages, job.settings.respect)
     if BLOCKLIST in job.lists:
         listed = blocklist.made(job.work(BLOCKLIST), job.lists[BLOCKLIST])
-        bits[listed.blocks(table["url"])] |= np.uint32(Reason.BLOCKED.bit)
+        bits[listed.blocks(table["url"])] |= np.uint64(Reason.BLOCKED.bit)
     if REMOVED in job.lists:
         asked = removal.made(job.work(REMOVED), job.lists[REMOVED])
-        bits[asked.removes(table)] |= np.uint32(Reason.REMOVED.bit)
-    bits[lost > lines.MOST_LOST * table["lines"]] |= np.uint32(Reason.SITE_LINES.bit)
+        bits[asked.removes(table)] |= np.uint64(Reason.REMOVED.bit)
+    bits[lost > lines.MOST_LOST * table["lines"]] |= np.uint64(Reason.SITE_LINES.bit)
     return bits
 
 
@@ -102,7 +102,7 @@ def judge(run: Run, job: Job) -> tuple[Pieces, dict]:
     marks = lines.of_run(run, job) if "lines" in job.lists and run.number < job.own else None
     judged = []
     for k, part in enumerate(run.parts):
-        table = columns.read(job.part(run, part), _needed(job))
+        table = arrays.of_part(run.folder or job.folder, part, _needed(job))
         lost = marks[k][0] if marks else np.zeros(len(table["words"]), np.uint16)
         own, places, entries = _judged(table, run.first + k, job, lost, labels)
         judged.append(own)
@@ -136,8 +136,8 @@ def _contestants(table: dict, judged: np.ndarray, rows: np.ndarray, entries, own
     these["passes"] = judged["bits"][rows] == 0
     these["favoured"] = own == (job.settings.older == "loses")
     these["length"] = table["characters"][rows]
-    if "quality" in table:
-        these["quality"] = table["quality"][rows]
+    for name in sorted(n for n in table if QUALITY.fullmatch(n)):
+        these["quality"] += table[name][rows]
     for name, column in (("time", "crawl_time"), ("id", "id"), ("url", "url_hash"), ("text", "text_hash")):
         these[name] = table[column][rows]
     return these
@@ -157,7 +157,7 @@ def outcome(run: Run, job: Job) -> np.ndarray:
     verdicts = exchange.inbox(job.work(), "settle", run.number, VERDICT)
     rows = row_numbers(verdicts["address"], judged["winner"])
     judged["winner"][rows] = verdicts["winner"]
-    judged["bits"][rows] |= np.uint32(1) << (verdicts["reason"].astype(np.uint32) - np.uint32(32))
+    judged["bits"][rows] |= np.uint64(1) << (verdicts["reason"].astype(np.uint64) - np.uint64(32))
     return judged
 
 
@@ -213,7 +213,7 @@ def apply(run: Run, job: Job, draw: Draw, write: bool = True, tick=None) -> dict
     total: dict[str, Any] = {}
     marks = lines.of_run(run, job) if "lines" in job.lists else None
     for k, part in enumerate(run.parts):
-        source = columns.metadata(job.part(run, part))
+        source = arrays.metadata(job.part(run, part))
         if not source:
             raise StepError(f"{part}: changed while it was read; run select again")
         rows = source["receipt"]["documents"]
@@ -237,7 +237,7 @@ def _decide(judged: np.ndarray, job: Job, draw: Draw, marks) -> dict[str, Any]:
     drawn = whole[judged["label"]] + quotas.below(judged["label"], judged["place"], draw.cuts, 0)
     times = np.where(passes, np.minimum(255, drawn * _weights(judged, job)), 0)
     times = np.where(validation, 1, times).astype(np.uint8)
-    bits[passes & (times == 0)] |= np.uint32(Reason.NOT_DRAWN.bit)
+    bits[passes & (times == 0)] |= np.uint64(Reason.NOT_DRAWN.bit)
     return {
         "verdict": selection.verdicts(bits),
         "reasons": bits,
@@ -266,7 +266,17 @@ def _write_part(path: str, made: dict[str, Any], metadata: dict[bytes, bytes]) -
 def fingerprint(marks: str, select: settings.Select, thresholds: Thresholds, lists: dict[str, str]) -> str:
     """What a selection depends on. marks: fingerprint of clusters and lines; lists: digests of lists, which count
     instead of their paths."""
-    sources = ("select.py", "selection.py", "survivors.py", "quotas.py", "blocklist.py", "removal.py", "languages.tsv")
+    sources = (
+        "select.py",
+        "selection.py",
+        "thresholds.py",
+        "stop_words.tsv",
+        "survivors.py",
+        "quotas.py",
+        "blocklist.py",
+        "removal.py",
+        "languages.tsv",
+    )
     code = settings.code(os.path.dirname(__file__), *sources, "../corpus/mixture.py", "choice.py")
     values = {**settings.substance(select), "url_blocklist": "", "remove": "", "against": ""}
-    return settings.fingerprint(marks, values, lists, asdict(thresholds), code)
+    return settings.fingerprint(marks, values, lists, thresholds.table(), code)

@@ -2,12 +2,13 @@
 
 import json
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from corpus import document, mixture, settings, shards, storage
 from corpus.terminal import StepError, UserError, amount, size
 from pipeline import (
+    annotate,
     books,
     card,
     choice,
@@ -23,7 +24,7 @@ from pipeline import (
     tokenize,
 )
 from pipeline.local import Local, Tasks
-from pipeline.selection import Thresholds
+from pipeline.thresholds import QUALITY, Thresholds
 
 if TYPE_CHECKING:  # it loads Beam
     from pipeline.flow import Runner
@@ -165,6 +166,46 @@ def documents_of(folder: str) -> tuple[list[items.Item], dict]:
     return plan, receipt
 
 
+# --- annotate -----------------------------------------------------------------------------------------------------
+
+
+def run_annotate(wanted: list[annotate.Column], runner: "Runner", options: Options) -> None:
+    """Documents -> columns/<name>/ for each column. A column that another model made is refused, unless `redo`."""
+    if not wanted:
+        return
+    folder = options.output
+    prepare_folder(folder, create=False)
+    plan, made = (items.read_plan(storage.join(folder, "documents")), {}) if options.slice else documents_of(folder)
+    for column in wanted:
+        mark = annotate.digest(column)
+        there = recorded(folder).get("columns", {}).get(column.name, mark)
+        if there != mark and not options.redo:
+            raise UserError(
+                f"{column.name}: made by another model or code before; name another, or --redo to replace it"
+            )
+        _record(folder, "columns", {**recorded(folder).get("columns", {}), column.name: mark})
+        begun = time.monotonic()
+        tasks = Tasks(storage.join(folder, "documents", items.PLAN), Slice(options.slice), len(plan))
+        receipt = runner.map(column.name, tasks, annotate.run, {"folder": folder, "column": column, "made": mark})
+        storage.sweep(folder)
+        if options.slice:
+            continue
+        if receipt["documents"] != made["documents"]:
+            raise StepError(f"{column.name}: {receipt['documents']:,} rows for {made['documents']:,} documents")
+        if receipt.get("skipped", 0) < len(plan):
+            books.note_time(folder, column.name, begun, runner.workers, receipt.get("skipped", 0))
+        options.said.append(f"{amount(receipt['documents'])} values in columns/{column.name}/")
+
+
+def _columns_made(folder: str, thresholds: Thresholds) -> dict[str, tuple[str, bytes]]:
+    """The digests (and no bytes) of the columns beside the documents that the thresholds need. Errors: UserError."""
+    made = recorded(folder).get("columns", {})
+    names = {name[4:] for name in thresholds.names() if QUALITY.fullmatch(name[4:])}
+    for name in sorted(names - set(made)):
+        raise UserError(f"{folder}: no column {name}; run python -m pipeline annotate, or leave out its threshold")
+    return {name: (made[name], b"") for name in sorted(names)}
+
+
 # --- select -------------------------------------------------------------------------------------------------------
 
 
@@ -180,7 +221,8 @@ def run_select(
     prepare_folder(folder, create=False)
     plan, made = documents_of(folder)
     sources = [choice.Source(folder, [i.part for i in plan], made), *map(_source, own.against)]
-    order = choice.Order(own, thresholds, sources, run_documents, choice.lists_of(own))
+    lists = {**choice.lists_of(own), **_columns_made(folder, thresholds)}
+    order = choice.Order(own, thresholds, sources, run_documents, lists)
     mark = order.marks["selection"]
     there = books.read(folder, "selection")
     if there is not None and there.get("fingerprint") == mark and _all_there(folder, plan):
@@ -199,7 +241,7 @@ def run_select(
     _remove_stale(folder, plan)
     storage.sweep(folder)
     _record(folder, "select", {**settings.substance(own), "run_documents": run_documents})
-    _record(folder, "thresholds", asdict(thresholds))
+    _record(folder, "thresholds", thresholds.table())
     books.write(folder, "selection", receipt)
     books.note_time(folder, "select", begun, runner.workers)
     return receipt

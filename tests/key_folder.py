@@ -13,19 +13,17 @@ from corpus import document, settings
 from corpus.document import DOCUMENT, Reason
 from pipeline import duplicates, folder, items, lines, signals, steps
 from pipeline.local import Local
-from pipeline.selection import Thresholds
+from pipeline.thresholds import NONE, Thresholds
 
-LOOSE = Thresholds(min_words=0, min_ended_lines=0.0, max_repeated_words=1.0, max_repeated_lines=1.0,
-                   max_repeated_line_characters=1.0, min_letter_words=0.0, min_mean_word_length=0.0,
-                   max_mean_word_length=1e9, max_symbols_per_word=1e9)  # fmt: skip
-"""Thresholds that nearly nothing fails."""
+LOOSE = NONE
+"""Thresholds that nothing fails but what has no language."""
 
 
 def row(number: int, given: dict) -> dict:
     """A document: text, url, language, day; everything else follows."""
     text = given.get("text", f"text number {number}")
     url = given.get("url", f"https://site{number}.example/{number}")
-    hashes = [xxhash.xxh3_64_intdigest(x.strip().encode()) for x in text.split("\n") if x.strip()]
+    measured = signals.measure(text, given.get("language", "eng_Latn"), url)
     values = {
         "id": xxhash.xxh3_128_digest(f"{given.get('name', url)}|{given.get('day', 0)}".encode()),
         "url": url,
@@ -53,18 +51,16 @@ def row(number: int, given: dict) -> dict:
         "text_bytes": len(text.encode()),
         "url_hash": duplicates.url_hash(url),
         "site_hash": duplicates.site_hash(url),
-        "minhash": duplicates.signature(duplicates.word_hashes(text)),
-        lines.COLUMN: hashes,
+        "minhash": duplicates.signature(measured.word_hashes),
+        lines.COLUMN: measured.line_hashes.tolist(),
     }
-    measured = signals.measure(text)
-    values |= {name: getattr(measured, name) for name in measured.__slots__}
+    values |= {name: getattr(measured.signals, name) for name in measured.signals.__slots__}
     return values | {k: v for k, v in given.items() if k in DOCUMENT.names}
 
 
 def write(path: Path, documents: list[dict], parts: int = 3) -> Path:
     """A corpus folder with the documents in `parts` parts, in their order."""
-    fields = [f for f in DOCUMENT if f.name != lines.COLUMN]
-    schema = pa.schema([*fields, pa.field(lines.COLUMN, pa.list_(pa.uint64()))])
+    schema = DOCUMENT
     cuts = np.array_split(np.arange(len(documents)), parts)
     plan = [items.Item(f"made-{k}.warc.gz", 1, "", 0, 1) for k in range(parts)]
     receipts = []

@@ -1,6 +1,5 @@
 """A selection as a whole: the same whatever the way, right by brute force, met to a document."""
 
-import dataclasses
 import itertools
 import random
 from pathlib import Path
@@ -165,7 +164,7 @@ def test_a_new_threshold_makes_no_new_clusters(base, monkeypatch):
 
     monkeypatch.setattr(clusters, "exact", never)
     before = key_folder.select(base, alpha=0.3, validation=0.1, site_lines=2)
-    after = key_folder.select(base, dataclasses.replace(key_folder.LOOSE, min_words=59), alpha=0.3)
+    after = key_folder.select(base, key_folder.LOOSE.changed({"min_words": 59}, "test"), alpha=0.3)
     assert after["kept"] <= before["kept"]
     key_folder.select(base, alpha=0.3, validation=0.1, site_lines=2)
 
@@ -179,7 +178,7 @@ def test_the_winner_is_the_best_that_passes(tmp_path):
         {"text": " ".join(long), "url": "https://c.example/", "day": 2},
     ]
     path = key_folder.write(tmp_path / "out", given_, 2)
-    key_folder.select(path)
+    key_folder.select(path, key_folder.LOOSE.changed({"min_language_score": 0.5}, "test"))
     assert key_folder.verdicts(path) == {
         "https://a.example/": "UNSURE_LANGUAGE",
         "https://b.example/": "SAME_TEXT",

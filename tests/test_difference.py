@@ -1,6 +1,5 @@
 """What a change of settings gains and loses."""
 
-import dataclasses
 import shutil
 
 import pytest
@@ -22,7 +21,7 @@ def pair(tmp_path_factory):
     path = key_folder.write(base / "out", given, 3)
     key_folder.select(path, languages=("fin_Latn",))
     shutil.copytree(path / "selection", base / "old")
-    key_folder.select(path, dataclasses.replace(key_folder.LOOSE, min_words=40))
+    key_folder.select(path, key_folder.LOOSE.changed({"min_words": 40}, "test"))
     return path, base / "old"
 
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus import settings
-from pipeline import columns, steps
+from pipeline import arrays, steps
 from pipeline.flow import Runner
 from pipeline.local import Local
-from pipeline.selection import Thresholds
+from pipeline.thresholds import Thresholds
 from tests import key_folder
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "web" / "realweb.warc.gz"
@@ -21,7 +21,7 @@ REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "web" / "realwe
 
 @given(st.lists(st.sampled_from(["fin_Latn", "ell_Grek", "und_Zyyy"]), max_size=20))
 def test_labels_are_as_an_array_of_strings(given_):
-    found = columns.labels(np.array(given_, object))
+    found = arrays.labels(np.array(given_, object))
     assert found.astype(str).tolist() == given_
     assert len(found) == len(given_)
     assert found.map(lambda label: label.endswith("Latn")).tolist() == [x.endswith("Latn") for x in given_]
@@ -37,7 +37,7 @@ def test_columns_of_every_kind(tmp_path):
     (part,) = path.glob("documents/part-*")
     table = pq.read_table(part)
     pq.write_table(table, part, row_group_size=1)
-    found = columns.read(str(part), ["id", "crawl_time", "language", "url", "words", "line_hashes", "absent"])
+    found = arrays.read(str(part), ["id", "crawl_time", "language", "url", "words", "line_hashes", "absent"])
     assert found["id"].tobytes() == b"".join(table["id"].to_pylist())
     assert np.diff(found["crawl_time"]).tolist() == [3 * 86400, -3 * 86400]
     assert found["language"].astype(str).tolist() == ["eng_Latn"] * 3
@@ -45,17 +45,17 @@ def test_columns_of_every_kind(tmp_path):
     assert len(found["line_hashes"]) == 3
     assert "absent" not in found
     pq.write_table(table.slice(0, 0), part)
-    empty = columns.read(str(part), ["id", "crawl_time", "language", "words", "line_hashes"])
+    empty = arrays.read(str(part), ["id", "crawl_time", "language", "words", "line_hashes"])
     assert [len(v) for v in empty.values()] == [0] * 6
 
 
 def test_a_part_that_changes_is_read_anew(tmp_path):
     path = key_folder.write(tmp_path / "out", [{"text": "a"}], 1)
     (part,) = path.glob("documents/part-*")
-    before = columns.metadata(str(part))
+    before = arrays.metadata(str(part))
     key_folder.write(tmp_path / "out", [{"text": "another"}, {"text": "one"}], 1)
-    assert columns.metadata(str(part)) != before
-    assert columns.metadata(str(tmp_path / "none")) == {}
+    assert arrays.metadata(str(part)) != before
+    assert arrays.metadata(str(tmp_path / "none")) == {}
 
 
 class Counted:
@@ -84,7 +84,7 @@ class Counted:
 
 def counted(path: Path, monkeypatch, thresholds: Thresholds) -> float:
     """Bytes that a selection reads of the documents folder, as a share of it."""
-    monkeypatch.setattr(columns, "_open", lambda p: pa.PythonFile(Counted(p), "r"))
+    monkeypatch.setattr(arrays, "_open", lambda p: pa.PythonFile(Counted(p), "r"))
     Counted.total = 0
     steps.run_select(settings.Select(), thresholds, 100_000, Local(0, quiet=True), steps.Options(str(path)))
     whole = sum(p.stat().st_size for p in path.glob("documents/part-*"))
@@ -99,7 +99,7 @@ def test_a_selection_reads_a_small_part_of_real_documents(tmp_path, monkeypatch)
     options = steps.Options(str(tmp_path / "out"))
     steps.run_extract([str(REAL)], settings.Extract(), Runner([], 0, quiet=True), options)
     first = counted(tmp_path / "out", monkeypatch, Thresholds())
-    again = counted(tmp_path / "out", monkeypatch, Thresholds(min_words=21))
+    again = counted(tmp_path / "out", monkeypatch, Thresholds().changed({"min_words": 21}, "test"))
     assert first <= 0.35
     assert again <= 0.15
     seconds = {k: v["seconds"] for k, v in steps.books.read_times(options.output).items()}

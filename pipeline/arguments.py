@@ -1,0 +1,79 @@
+"""Flags of the commands that make something from a corpus or from examples, or that read one."""
+
+from corpus import settings
+from corpus.settings import Parser
+
+
+def quality_models(parser: Parser) -> None:
+    parser.add_argument(
+        "--quality-model",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="score the documents by a fastText classifier, into a column quality_NAME; PATH#LABEL where good text is "
+        "not labelled 'good'",
+    )
+
+
+def makers(command, after: str) -> None:
+    """annotate, calibrate, train-quality. after: what help says of the runner."""
+    step = command("annotate", "documents -> a column beside them; reads their text once", epilog=after)
+    step.add_argument("output", help="the corpus folder")
+    step.add_argument("--slice", metavar="I/N", help="do the I-th of N slices of the parts, for job arrays")
+    step.add_argument("--redo", action="store_true", help="make columns again that another model made")
+    quality_models(step)
+    step.add_argument("--workers", type=int, metavar="N", help="processes on this machine (one per core)")
+    settings.add_common(step, runs=False)
+    step = command("calibrate", "documents -> thresholds per language, as a TOML file, and what they would reject")
+    step.add_argument("output", help="the corpus folder")
+    step.add_argument("--to", metavar="FILE", help="where the thresholds go (OUTPUT/thresholds.toml)")
+    step.add_argument("--preset", default="ours", metavar="NAME", help="thresholds to start from (ours)")
+    step.add_argument("--reference", metavar="LABEL", help="the language whose shares count (that with most documents)")
+    step.add_argument("--least", type=int, default=1000, metavar="N", help="documents that a language needs (1000)")
+    step.add_argument(
+        "--keep",
+        action="append",
+        default=[],
+        metavar="NAME=SHARE",
+        help="keep this share of each language by the column of a quality classifier, quality_NAME",
+    )
+    settings.add_common(step, runs=False)
+    step = command("train-quality", "texts, good and bad -> a fastText classifier for --quality-model")
+    for kind in ("good", "bad"):
+        about = f"{kind} texts: one a line, JSON Lines or Parquet"
+        step.add_argument(f"--{kind}", nargs="+", required=True, metavar="FILE", help=about)
+    step.add_argument("--output", required=True, metavar="FILE", help="the model's file, .bin")
+    settings.add_common(step, runs=False)
+
+
+def readers(command, after: str) -> None:
+    """inspect, why, export, diff, report, identify."""
+    step = command("inspect", "read documents in the terminal")
+    step.add_argument("output", help="the corpus folder")
+    step.add_argument("--verdict", choices=("kept", "rejected"), help="only documents with this verdict")
+    step.add_argument("--reason", metavar="REASON", help="only documents that this rule rejects, say near_duplicate")
+    step.add_argument("--language", metavar="LABEL", help="only this language, say fin_Latn")
+    step.add_argument("--url", metavar="TEXT", help="only URLs that contain this")
+    step.add_argument("--count", type=int, default=10, metavar="N", help="documents to show (10)")
+    step.add_argument("--full", action="store_true", help="whole texts instead of their beginnings")
+    settings.add_common(step, runs=False)
+    step = command("why", "every rule's value and verdict for one page, back to file and byte offset")
+    step.add_argument("output", help="the corpus folder")
+    step.add_argument("page", help="a URL, a document id, or SHARD:POSITION of a document in a token shard")
+    settings.add_common(step, runs=False)
+    step = command("export", "kept text per language as Parquet or JSON Lines, with a dataset card", epilog=after)
+    step.add_argument("output", help="the corpus folder")
+    step.add_argument("--format", choices=("parquet", "jsonl"), default="parquet", help="of the files (parquet)")
+    step.add_argument("--to", default="", metavar="FOLDER", help="where they go (OUTPUT/export)")
+    step.add_argument("--workers", type=int, metavar="N", help="processes on this machine (one per core)")
+    settings.add_common(step, runs=False)
+    step = command("diff", "what a change of settings gains and loses: two selections of the same documents")
+    step.add_argument("old", help="a corpus folder, or a copy of its selection folder")
+    step.add_argument("new", help="the same, as it is now")
+    settings.add_common(step, runs=False)
+    step = command("report", "report.html: the funnel, languages, examples, settings, in one file")
+    step.add_argument("output", help="the corpus folder")
+    settings.add_common(step, runs=False)
+    step = command("identify", "lines on stdin -> label<TAB>score")
+    step.add_argument("--language-model", default="", help="fastText model; empty: the one that is shipped")
+    settings.add_common(step, runs=False)
