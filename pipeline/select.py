@@ -74,7 +74,7 @@ def _needed(job: Job) -> list[str]:
     return names + (["url"] if BLOCKLIST in job.lists else [])
 
 
-_CONTEST = ["id", "crawl_time", "url_hash", "text_hash"]
+_CONTEST = ["lines", "id", "crawl_time", "url_hash", "text_hash"]
 
 
 def _amount(job: Job) -> str:
