@@ -15,7 +15,7 @@ FORMAT = 3
 """Version of the files of a corpus folder; a reader refuses another one."""
 
 MINHASHES = 112
-"""Values of a MinHash signature (14 bands of 8 rows, as FineWeb, arXiv:2406.17557)."""
+"""Values of a MinHash signature (16 bands of 7 rows; as many as FineWeb has, arXiv:2406.17557)."""
 
 
 class Reason(enum.IntEnum):
