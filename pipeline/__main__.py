@@ -207,11 +207,12 @@ def _extract(names: argparse.Namespace, rest: list[str]) -> int:
 def _annotate(names: argparse.Namespace, rest: list[str]) -> int:
     from pipeline import annotate, steps
 
-    wanted = annotate.quality_columns(names.quality_model)
+    wanted = annotate.quality_columns(names.quality_model) + annotate.contaminated_column(names.decontaminate)
     if not wanted:
-        raise UserError("annotate: name what to add, say --quality-model edu=model.bin")
+        raise UserError("annotate: name what to add, say --quality-model edu=model.bin, --decontaminate tests/*.jsonl")
     watch = terminal.Progress("", 1, quiet=True)
-    runner, options = _start(names, rest, *(column.source.partition("#")[0] for column in wanted))
+    sources = [path.partition("#")[0] for column in wanted for path in column.source.split("\n")]
+    runner, options = _start(names, rest, *sources)
     steps.run_annotate(wanted, runner, options)
     return _finish(options, names, watch.finish(), f"python -m pipeline calibrate {names.output}")
 

@@ -22,6 +22,8 @@ def makers(command, after: str) -> None:
     step.add_argument("--slice", metavar="I/N", help="do the I-th of N slices of the parts, for job arrays")
     step.add_argument("--redo", action="store_true", help="make columns again that another model made")
     quality_models(step)
+    about = "mark documents that share runs of words with evaluation sets, JSON Lines; select rejects them"
+    step.add_argument("--decontaminate", nargs="+", default=[], metavar="FILE", help=about)
     step.add_argument("--workers", type=int, metavar="N", help="processes on this machine (one per core)")
     settings.add_common(step, runs=False)
     step = command("calibrate", "documents -> thresholds per language, as a TOML file, and what they would reject")

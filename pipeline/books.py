@@ -178,7 +178,29 @@ def summary_of_select(receipt: dict) -> list[str]:
         f"{amount(receipt['documents'])} documents -> {amount(receipt['kept'])} kept in {len(languages)} languages "
         f"({', '.join(most)}{', ...' if len(languages) > len(most) else ''})",
         f"rejected: {told(receipt, 'rejections')}",
+        *mixture_table(receipt),
     ]
+
+
+_TOLD = 12
+"""Languages in the table of a mixture; the report has all."""
+
+
+def mixture_table(receipt: dict) -> list[str]:
+    """Shares of the kept text and of an epoch by language, in lines; none where resampling changes nothing."""
+    rows = {k: v for k, v in receipt["languages"].items() if v["kept"]}
+    before = max(1, sum(v["kept_characters"] for v in rows.values()))
+    after = max(1, sum(v["epoch_characters"] for v in rows.values()))
+    if all(n == 1 for n in receipt.get("copies", {}).values()):
+        return []
+    order = sorted(rows, key=lambda k: (-rows[k]["kept_characters"], k))
+    lines = [f"{'language':<12} {'kept':>9} {'share':>7} {'copies':>7} {'epoch':>7}"]
+    for label in order[:_TOLD]:
+        row = rows[label]
+        kept, epoch = row["kept_characters"] / before, row["epoch_characters"] / after
+        copies = receipt.get("copies", {}).get(label, 0.0)
+        lines.append(f"{label:<12} {amount(row['kept']):>9} {kept:>7.2%} {copies:>7.2f} {epoch:>7.2%}")
+    return lines + ([f"and {len(order) - _TOLD} more languages: see report.html"] if len(order) > _TOLD else [])
 
 
 def masked(receipt: dict) -> str:

@@ -19,6 +19,7 @@ from corpus import storage
 from corpus.terminal import UserError
 from pipeline import clusters, duplicates, words
 
+COLUMN = "contaminated"
 RUN, UNSPACED_RUN = 13, 26
 SHORT = 8
 """Words of a text that is looked for as a whole; of twice as many characters in scripts without spaces."""

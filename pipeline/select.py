@@ -22,6 +22,7 @@ from pipeline import (
     blocklist,
     books,
     clusters,
+    decontamination,
     exchange,
     lines,
     quotas,
@@ -68,10 +69,11 @@ class Draw:
 # --- rules --------------------------------------------------------------------------------------------------------
 
 
-def _needed(job: Job) -> list[str]:
-    """The columns of documents that are read."""
+def _needed(job: Job, own: bool) -> list[str]:
+    """The columns of documents that are read; of older corpora only what they must have."""
     names = [*selection.columns_read(job.settings.respect, job.thresholds), *_CONTEST, _amount(job), "site_hash"]
-    return names + (["url"] if BLOCKLIST in job.lists else [])
+    names += ["url"] if BLOCKLIST in job.lists else []
+    return names + ([decontamination.COLUMN] if own and decontamination.COLUMN in job.lists else [])
 
 
 _CONTEST = ["lines", "id", "crawl_time", "url_hash", "text_hash"]
@@ -92,6 +94,8 @@ def _bits(table: dict[str, Any], job: Job, lost: np.ndarray) -> np.ndarray:
     if REMOVED in job.lists:
         asked = removal.made(job.work(REMOVED), job.lists[REMOVED])
         bits[asked.removes(table)] |= np.uint64(Reason.REMOVED.bit)
+    if decontamination.COLUMN in table:
+        bits[table[decontamination.COLUMN] != 0] |= np.uint64(Reason.CONTAMINATED.bit)
     bits[lost > lines.MOST_LOST * table["lines"]] |= np.uint64(Reason.SITE_LINES.bit)
     return bits
 
@@ -102,7 +106,7 @@ def judge(run: Run, job: Job) -> tuple[Pieces, dict]:
     marks = lines.of_run(run, job) if "lines" in job.lists and run.number < job.own else None
     judged = []
     for k, part in enumerate(run.parts):
-        table = arrays.of_part(run.folder or job.folder, part, _needed(job))
+        table = arrays.of_part(run.folder or job.folder, part, _needed(job, run.number < job.own))
         lost = marks[k][0] if marks else np.zeros(len(table["words"]), np.uint16)
         own, places, entries = _judged(table, run.first + k, job, lost, labels)
         judged.append(own)

@@ -12,6 +12,7 @@ from pipeline import (
     books,
     card,
     choice,
+    decontamination,
     export,
     extract,
     findings,
@@ -194,7 +195,9 @@ def run_annotate(wanted: list[annotate.Column], runner: "Runner", options: Optio
             raise StepError(f"{column.name}: {receipt['documents']:,} rows for {made['documents']:,} documents")
         if receipt.get("skipped", 0) < len(plan):
             books.note_time(folder, column.name, begun, runner.workers, receipt.get("skipped", 0))
-        options.said.append(f"{amount(receipt['documents'])} values in columns/{column.name}/")
+        marked = ", ".join(f"{n:,} {name}" for name, n in sorted(receipt.get("counts", {}).items()))
+        told = f"; of them {marked}" if marked else ""
+        options.said.append(f"{amount(receipt['documents'])} values in columns/{column.name}/{told}")
 
 
 def _columns_made(folder: str, thresholds: Thresholds) -> dict[str, tuple[str, bytes]]:
@@ -203,6 +206,7 @@ def _columns_made(folder: str, thresholds: Thresholds) -> dict[str, tuple[str, b
     names = {name[4:] for name in thresholds.names() if QUALITY.fullmatch(name[4:])}
     for name in sorted(names - set(made)):
         raise UserError(f"{folder}: no column {name}; run python -m pipeline annotate, or leave out its threshold")
+    names |= {decontamination.COLUMN} & set(made)
     return {name: (made[name], b"") for name in sorted(names)}
 
 

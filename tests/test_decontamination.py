@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from corpus.terminal import UserError
 from pipeline import decontamination, duplicates
+from pipeline.__main__ import main
 from pipeline.decontamination import RUN, UNSPACED_RUN, Finder, load, runs
+from tests import key_folder
 
 WORDS = [f"word{k}" for k in range(500)]
 HAN = "".join(chr(0x4E00 + 7 * k) for k in range(400))
@@ -107,6 +109,20 @@ def test_files_that_are_none(tmp_path, body):
     (tmp_path / "x.jsonl").write_bytes(body)
     with pytest.raises(UserError, match="name a JSON Lines file"):
         load([str(tmp_path / "x.jsonl")])
+
+
+def test_marked_documents_are_reported_by_set_and_rejected(tmp_path, capsys):
+    given_ = [{"text": f"{text(k, 30)} end"} for k in range(6)]
+    path = key_folder.write(tmp_path / "out", given_, 2)
+    sets = [tmp_path / "first.jsonl", tmp_path / "second.jsonl"]
+    sets[0].write_text(json.dumps({"q": text(1, 30)}) + "\n" + json.dumps({"q": text(2, 30)}))
+    sets[1].write_text(json.dumps([text(1, 20), text(77, 30)]))
+    command = ["annotate", str(path), "--workers", "1", "--decontaminate", *map(str, sets)]
+    assert main(command) == 0
+    assert "of them 2 first, 1 second" in capsys.readouterr().err
+    key_folder.select(path)
+    found = [v for _, v in sorted(key_folder.verdicts(path).items())]
+    assert found == ["", "CONTAMINATED", "CONTAMINATED", "", "", ""]
 
 
 def test_no_sets_mark_nothing():
