@@ -11,6 +11,7 @@ NATIVE = (
     "duplicates",
     "hints",
     "signals",
+    "text",
 )
 """Modules with a compiled half, pipeline/_NAME.c: loops over characters that arrays of numpy do not express."""
 

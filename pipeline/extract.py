@@ -24,11 +24,12 @@ _LIBRARIES = (
     *("numpy", "pyarrow", "regex"),
 )
 _SOURCES = (
-    "../corpus/document.py", "native.h", "block_features.py", "blocks.py", "charset.py", "content.py", "duplicates.py",
-    "extract.py", "fasttext_file.py", "hints.py", "http.py", "language.py", "languages.tsv", "main_text.py",
-    "models/content.npz", "mojibake.py", "page.py", "personal.py", "sections.py", "signals.py", "tables.py", "text.py",
-    "warc.py", "words.py", "_words.c", "_blocks.c", "_block_features.c", "_hints.c", "html.h", "told.h", "tree.h",
-    "spans.h", "_signals.c", "_duplicates.c", "stopwords.py", "stop_words.tsv", "phrases.tsv",
+    "../corpus/document.py", "_block_features.c", "_blocks.c", "_duplicates.c", "_hints.c", "_signals.c", "_text.c",
+    "_words.c", "block_features.py", "blocks.py", "charset.py", "content.py", "duplicates.py", "extract.py",
+    "fasttext_file.py", "hints.py", "html.h", "http.py", "language.py", "languages.tsv", "main_text.py",
+    "models/content.npz", "mojibake.py", "native.h", "page.py", "personal.py", "phrases.tsv", "sections.py",
+    "signals.py", "spans.h", "stop_words.tsv", "stopwords.py", "tables.py", "text.py", "told.h", "tree.h", "warc.py",
+    "words.py",
 )  # fmt: skip
 _DAMAGES = 100
 _EXAMPLES = 3
