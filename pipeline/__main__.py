@@ -344,6 +344,14 @@ def _export(names: argparse.Namespace, rest: list[str]) -> int:
     return _finish(options, names, watch.finish(), f"datasets.load_dataset({target!r}, LANGUAGE)")
 
 
+def _estimate(names: argparse.Namespace, rest: list[str]) -> int:
+    from pipeline import estimate
+
+    for line in estimate.run(_find(names), settings.resolve(settings.Extract, {}, names), names):
+        print(line)
+    return terminal.DONE
+
+
 def _diff(names: argparse.Namespace, rest: list[str]) -> int:
     from pipeline import difference
 
@@ -380,6 +388,7 @@ _COMMANDS = {
     "inspect": _inspect,
     "why": _why,
     "export": _export,
+    "estimate": _estimate,
     "diff": _diff,
     "report": _report,
     "identify": _identify,

@@ -49,7 +49,7 @@ def makers(command, after: str) -> None:
 
 
 def readers(command, after: str) -> None:
-    """inspect, why, export, diff, report, identify."""
+    """inspect, why, export, estimate, diff, report, identify."""
     step = command("inspect", "read documents in the terminal")
     step.add_argument("output", help="the corpus folder")
     step.add_argument("--verdict", choices=("kept", "rejected"), help="only documents with this verdict")
@@ -68,6 +68,18 @@ def readers(command, after: str) -> None:
     step.add_argument("--format", choices=("parquet", "jsonl"), default="parquet", help="of the files (parquet)")
     step.add_argument("--to", default="", metavar="FOLDER", help="where they go (OUTPUT/export)")
     step.add_argument("--workers", type=int, metavar="N", help="processes on this machine (one per core)")
+    settings.add_common(step, runs=False)
+    step = command("estimate", "what a crawl would give and cost, from some ranges of its files")
+    step.add_argument("inputs", nargs="+", help="crawl files, globs, folders, path lists")
+    step.add_argument("--prefix", default="", help="put before each line of a path list")
+    step.add_argument("--sample", type=int, default=16, metavar="N", help="ranges to look at, a file each (16)")
+    step.add_argument("--sample-bytes", default="4MiB", metavar="BYTES", help="of each range (4MiB)")
+    step.add_argument("--cores", type=int, default=1, metavar="N", help="cores that would work (1)")
+    step.add_argument("--core-hour", type=float, default=0.0, metavar="PRICE", help="of a core for an hour")
+    step.add_argument("--gigabyte", type=float, default=0.0, metavar="PRICE", help="of a gigabyte for a month")
+    step.add_argument("--vocabulary", default="", metavar="FOLDER", help="whose audit.json says what a token holds")
+    step.add_argument("--seed", type=int, default=0, help="of the ranges")
+    settings.add_flags(step, settings.Extract)
     settings.add_common(step, runs=False)
     step = command("diff", "what a change of settings gains and loses: two selections of the same documents")
     step.add_argument("old", help="a corpus folder, or a copy of its selection folder")

@@ -131,6 +131,15 @@ def settings_of(path: str) -> dict:
         return {}
 
 
+def audit_of(vocabulary: str) -> dict[str, dict]:
+    """Figures of a vocabulary by language, from its audit.json. Errors: UserError."""
+    path = storage.join(vocabulary, "audit.json")
+    try:
+        return {row["language"]: row for row in json.loads(storage.read(path))["rows"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: not there or no audit; name the folder that tokenizer train has made") from None
+
+
 def audit(corpus: Corpus) -> dict[str, dict]:
     """Figures of the vocabulary by language, from vocabulary/audit.json; {} if there is none for these tokens."""
     try:
