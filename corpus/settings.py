@@ -69,7 +69,17 @@ class Select:
     near_duplicates: bool = setting(True, "look for near-duplicates by MinHash, not only for equal URLs and texts")
     alpha: float = setting(0.5, "resampling: share of a language ~ (its share of the text) ** alpha; 1: as it is")
     max_copies: float = setting(4.0, "resampling: no document is seen more often than this in an epoch")
-    budget: int = setting(0, "characters that an epoch may have after resampling; 0: no limit")
+    weights: str = setting(
+        "", "resampling in place of alpha: unimax, or shares of an epoch, say 'eng_Latn=2,fin_Latn=1'"
+    )
+    budget: str = setting("", "what an epoch has after resampling: 10G (characters), '10G bytes', '2G tokens'")
+    rehydrate: bool = setting(False, "see survivors of clusters as often as FineWeb-2 does, by the size of the cluster")
+    site_lines: int = setting(10, "leave out lines that stand on more pages of a site; 0: none")
+    against: tuple[str, ...] = setting((), "corpus folders of older crawls to deduplicate against", empty="none")
+    older: str = setting("wins", "which page is kept, of one here and one there", choices=("wins", "loses"))
+    remove: tuple[str, ...] = setting(
+        (), "lists of requests for removal: ids, URLs, sites, one a line; rejected", empty="none"
+    )
     validation: float = setting(0.01, "share of the sites held back for validation")
     seed: int = setting(0, "seed of resampling and validation split")
     memory: int = setting(1 << 30, "bytes of memory for keys, per process", operational=True)
