@@ -2,7 +2,7 @@
 
 from setuptools import Extension, setup
 
-NATIVE = ("words",)
+NATIVE = ("language", "words")
 """Modules with a compiled half, pipeline/_NAME.c: loops over characters that arrays of numpy do not express."""
 
 
