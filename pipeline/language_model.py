@@ -2,7 +2,7 @@
 
 Multinomial naive Bayes over hashed n-grams of 1 to 4 characters inside words (edges marked) and whole words. Each
 label's counts are smoothed toward the mean over the labels of its script, so that what a label never showed costs it a
-constant and only seen pairs are stored: a byte each, in rows that are added up. A text that is far less like every label
+constant and only seen pairs are stored: a byte each, in rows that are added up. A text far less like every label
 than like the mean of all is in no known language. Whole numbers throughout: every machine gives the same answer.
 """
 
@@ -21,8 +21,8 @@ from corpus import storage
 from pipeline import _language, words
 
 SCRIPTS = ("Zyyy", *sorted({*words.SCRIPTS[1:], "Jpan", "Kore"}))
-"""Scripts in the order of their ids in the tables: Zyyy is 0, the others by name, so that the first of equals wins as in
-`words.main_script`."""
+"""Scripts in the order of their ids in the tables: Zyyy is 0, the others by name, so that the first of equals wins, as
+in `words.main_script`."""
 STEP = 0.18
 """What 1 in a weight says: a difference of log probability."""
 MAX_WEIGHT, BLOCK = 63, 64
