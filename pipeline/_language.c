@@ -20,7 +20,7 @@ typedef struct { int64_t scripts, offset, bits, stride, labels, first; } Table;
 typedef struct {
     const uint32_t *fold, *decay;
     const uint8_t *classes, *weights;
-    const int32_t *scripts, *biases; /* scripts: the weight of a letter of each, then the ids that main_script asks for */
+    const int32_t *scripts, *biases; /* biases: of each label, what a feature costs and what it has from the start; scripts: the weight of a letter of each, then the ids that main_script asks for */
     const Table *tables;
     long long scale, half, ground;
     int64_t decays;
@@ -135,12 +135,17 @@ static int64_t decayed(const Model *model, int64_t distance, int64_t features) {
     return step < model->decays ? model->decay[step] : 0;
 }
 
+/* The log probability of a text in a label's language, as 256ths of a step beyond that in the mean of all. */
+static int64_t value_of(const Model *model, int64_t label, uint32_t sum, int64_t features) {
+    return (int64_t)sum * 256 - features * model->biases[2 * label] + model->biases[2 * label + 1];
+}
+
 /* The two labels with the largest sums, and their shares in all. `ground` (negative) a feature is what text of no known
    language gets: it counts like a label, and what stays far below is in none: first = -1. */
 static void choose(const Model *model, const Table *table, const uint32_t *sums, Row *row) {
     int64_t best[2] = {INT64_MIN, INT64_MIN}, features = row->features, none = features * model->ground;
     for (int64_t k = 0; k < table->labels; k++) {
-        int64_t value = (int64_t)sums[k] * 256 - features * model->biases[table->first + k];
+        int64_t value = value_of(model, table->first + k, sums[k], features);
         if (value > best[0]) {
             best[1] = best[0];
             row->second = row->first;
@@ -153,7 +158,7 @@ static void choose(const Model *model, const Table *table, const uint32_t *sums,
     }
     int64_t top = best[0] > none ? best[0] : none, all = decayed(model, top - none, features);
     for (int64_t k = 0; k < table->labels; k++)
-        all += decayed(model, top - ((int64_t)sums[k] * 256 - features * model->biases[table->first + k]), features);
+        all += decayed(model, top - value_of(model, table->first + k, sums[k], features), features);
     row->share = (int32_t)(decayed(model, top - best[0], features) * SHARE / all);
     row->other = row->second < 0 ? 0 : (int32_t)(decayed(model, top - best[1], features) * SHARE / all);
     if (best[0] * 2 <= none * 5) row->first = -1;
@@ -215,7 +220,7 @@ static PyObject *rank(PyObject *self, PyObject *arguments) {
     model.fold = b[FOLD].buf, model.classes = b[CLASSES].buf, model.scripts = b[SCRIPT].buf, model.tables = b[TABLES].buf;
     model.weights = b[WEIGHTS].buf, model.biases = b[BIASES].buf, model.decay = b[DECAY].buf;
     Py_ssize_t count = items(b + POINTS, 4), texts = items(b + SPANS, 16), longest = 0;
-    Py_ssize_t biases = items(b + BIASES, 4);
+    Py_ssize_t biases = items(b + BIASES, 8);
     model.decays = items(b + DECAY, 4);
     if (count >= 0 && texts >= 0 && biases >= 0 && has(b + FOLD, CODE_POINTS * 4, "fold") &&
         has(b + CLASSES, CODE_POINTS, "classes") && has(b + SCRIPT, (SCRIPTS + SPECIAL) * 4, "scripts") &&

@@ -17,9 +17,9 @@ LINES, MIN_CHARACTERS = 150, 20
 """Lines a label is measured on, and how long they are at least."""
 PIECES = (2, 4, 8, 16, 10_000)
 """Words of a line that probabilities are calibrated on, in turn; of unspaced scripts four characters for a word."""
-SCALES = [0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.36, 0.44, 0.54]
+SCALES = [0.1, 0.14, 0.18, 0.23, 0.3, 0.4]
 """How much of a difference of log probabilities is believed, in the shortest text ..."""
-HALVES = [8, 15, 30, 60, 120, 250, 500, 1000]
+HALVES = [15, 30, 60, 120, 240]
 """... and in how many features half of it: n-grams overlap and words of a topic go together, so evidence adds up slower
 than it is counted."""
 FALSE_POSITIVES = 1e-4

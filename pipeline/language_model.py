@@ -51,9 +51,10 @@ class Damaged(Exception):
 @dataclass(frozen=True)
 class Model:
     """labels: in the order of `rank`'s numbers; tables: (64, 6) int64, a row a script: bit set of the scripts whose
-    letters count, offset in weights, log2 of the buckets, length of a row, labels, first label; biases: (labels,)
-    int32, 256ths of a STEP that a feature costs; scale, half: a difference of d 256ths over n features is worth
-    d * scale / (half + n) / 256 / DECAY in the exponent of a probability; ground: see the compiled half."""
+    letters count, offset in weights, log2 of the buckets, length of a row, labels, first label; biases: (labels, 2)
+    int32, 256ths of a STEP that a feature costs and that a label has from the start; scale, half: a difference of d
+    256ths over n features is worth d * scale / (half + n) / 256 / DECAY in the exponent of a probability; ground: see
+    the compiled half."""
 
     labels: tuple[str, ...]
     tables: np.ndarray
@@ -80,7 +81,7 @@ class Model:
 
 
 def build(parts: dict[str, tuple[list[str], int, np.ndarray, np.ndarray]], scale: int, half: int, ground: int) -> Model:
-    """A model from, for each script, its labels, log2 of the buckets, (buckets, labels) uint8 weights and (labels,)
+    """A model from, for each script, its labels, log2 of the buckets, (buckets, labels) uint8 weights and (labels, 2)
     int32 biases. A script with one label needs no weights."""
     tables = np.zeros((64, 6), np.int64)
     tables[:, 2] = 1
@@ -109,7 +110,7 @@ def write(path: str, model: Model) -> str:
         if wide:
             weights.append(model.weights[offset : offset + (wide << bits)].reshape(-1, wide)[:, :count].tobytes())
     data = json.dumps(head, separators=(",", ":")).encode() + b"\n" + b"".join(weights)
-    data = zstandard.ZstdCompressor(level=19).compress(data)
+    data = zstandard.ZstdCompressor(level=16).compress(data)
     storage.write(path, data)
     return hashlib.sha256(data).hexdigest()
 

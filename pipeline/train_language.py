@@ -40,17 +40,17 @@ ENOUGH = 8_000
 """... and so are those with less than this and no word list."""
 SHARE = {"mediawiki": 30_000, "libreoffice": 30_000, "firefox": 30_000}
 """Characters that a label takes of a source; the others are taken whole."""
-WORD_CHARACTERS, MIN_WORD_CHARACTERS = 40_000, 12_000
-"""What a word list counts for: labels with less running text than the first are filled up to it, all others get the
-second. Each word stands there in proportion to the square root of its count."""
+WORD_CHARACTERS = 60_000
+"""What a label's word list counts for. Each word stands there in proportion to the square root of its count."""
 BARE = 0.15
 """The weight of a second copy of all Latin text without accents: much of the web is typed so."""
-SMOOTHING = 2_000
+SMOOTHING = 6_000
 """Features of the mean over a script's labels that are added to each label's own."""
 MIN_COUNT = 1
 """Features that a label shows no oftener are left out."""
-SIBLING_WORDS, SIBLING_SHARE, SIBLING_MEAN = 90_000, 60_000, 10_000
-"""Siblings: characters of word lists and of each source, features of their mean added to their own."""
+SIBLING_WORDS, SIBLING_SHARE, SIBLING_MEAN, SIBLING_OWN = 90_000, 60_000, 10_000, 0.15
+"""Siblings: characters of word lists and of each source, features of their mean added to their own, and the part of a
+sibling's counts that is its own in spite of all."""
 BITS = defaultdict(lambda: 14, Latn=17, Cyrl=16, Arab=16, Hani=16, Deva=16)
 """log2 of a script's buckets."""
 LEFT_OUT = {
@@ -62,6 +62,15 @@ SIBLINGS = (("bos_Latn", "hrv_Latn", "srp_Latn"), ("dan_Latn", "nno_Latn", "nob_
 """Languages so near each other that which of them has a kind of text decides more than how they differ: the group is
 learnt from all text, the members from what all of them have, in equal amounts. (Indonesian and Malay, Persian and
 Dari: the larger one loses as much as the smaller one gains, so they are left as they are.)"""
+COMMON_START = 6.0
+COMMON = {
+    "arb_Arab", "bul_Cyrl", "ces_Latn", "cmn_Hans", "dan_Latn", "deu_Latn", "ekk_Latn", "ell_Grek", "eng_Latn",
+    "fin_Latn", "fra_Latn", "heb_Hebr", "hin_Deva", "hrv_Latn", "hun_Latn", "ind_Latn", "ita_Latn", "jpn_Jpan",
+    "kor_Kore", "lit_Latn", "nld_Latn", "nob_Latn", "pes_Arab", "pol_Latn", "por_Latn", "ron_Latn", "rus_Cyrl",
+    "slk_Latn", "slv_Latn", "spa_Latn", "srp_Cyrl", "swe_Latn", "tha_Thai", "tur_Latn", "ukr_Cyrl", "vie_Latn",
+}  # fmt: skip
+"""Languages that a line of the web is most likely in, and the log probability that they have from the start. Others are
+hundreds of times rarer than that says: what this gains is short lines in Spanish that would do in Asturian as well."""
 _ALSO = {"Hani": ("jpn_Jpan",)}
 """Labels that are told apart in a script besides their own: Japanese titles have no Kana."""
 _SERBIAN = {
@@ -136,8 +145,7 @@ def taken(by_source: dict[str, list[str]]) -> list[str]:
 def text_of(label: str, texts: Texts, frequencies: Frequencies) -> str:
     lines = taken(texts.get(label, {}))
     if label in frequencies:
-        size = sum(map(len, lines))
-        lines.append(repeated(frequencies[label], max(MIN_WORD_CHARACTERS, WORD_CHARACTERS - size)))
+        lines.append(repeated(frequencies[label], WORD_CHARACTERS))
     return "\n".join(lines)
 
 
@@ -199,10 +207,11 @@ def told_apart(counts: np.ndarray, equal: np.ndarray) -> np.ndarray:
     common = (counts / counts.sum(1, keepdims=True)).mean(0) * counts.sum(1).mean()
     mean = (equal / equal.sum(1, keepdims=True)).mean(0)
     own = (equal + SIBLING_MEAN * mean) / (equal.sum(1, keepdims=True) + SIBLING_MEAN)
-    return common * np.divide(own, mean, out=np.ones_like(own), where=mean > 0)
+    ratio = np.divide(own, mean, out=np.ones_like(own), where=mean > 0)
+    return (1 - SIBLING_OWN) * common * ratio + SIBLING_OWN * counts
 
 
-def weigh(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def weigh(labels: list[str], counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(buckets, labels) uint8 weights and (labels,) biases of multinomial naive Bayes, each label smoothed toward the
     mean: a feature gains log(1 + count / (SMOOTHING * mean)), and each one costs log(1 + size / SMOOTHING)."""
     kept = np.where(counts > MIN_COUNT, counts, 0)
@@ -213,12 +222,14 @@ def weigh(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for place, row in enumerate(kept):
         gain = np.rint(np.log1p(row / base) / language_model.STEP)
         weights[:, place] = np.minimum(gain, language_model.MAX_WEIGHT)
-    return weights, np.rint(np.log1p(sizes / SMOOTHING) / language_model.STEP * 256).astype(np.int32)
+    costs = np.log1p(sizes / SMOOTHING)
+    starts = np.array([COMMON_START if label in COMMON else 0.0 for label in labels])
+    return weights, np.rint(np.stack([costs, starts], 1) / language_model.STEP * 256).astype(np.int32)
 
 
 def model(counts: Counts) -> language_model.Model:
     """The model, its probabilities not calibrated."""
-    parts = {k: (labels, BITS[k], *weigh(table)) for k, (labels, table) in counts.items()}
+    parts = {k: (labels, BITS[k], *weigh(labels, table)) for k, (labels, table) in counts.items()}
     return language_model.build(parts, 1, 1, language_cuts.GROUND)
 
 
