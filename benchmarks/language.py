@@ -29,7 +29,7 @@ LARGEST = {
     "ara": "arb", "kor": "kor", "swe": "swe", "ukr": "ukr", "hun": "hun", "ron": "ron", "ell": "ell", "dan": "dan",
     "fin": "fin", "slk": "slk", "bul": "bul", "heb": "heb", "hin": "hin", "nor": "nob",
 }  # fmt: skip
-"""Languages by their share of web pages (Common Crawl's statistics), the first 30, and the code that stands for them."""
+"""Languages by their share of web pages (Common Crawl), the first 30, and their codes in the gold."""
 _OLD = {"iw": "he", "jw": "jv", "als": "gsw"}
 
 Row = tuple[str, str, str]

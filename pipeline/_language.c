@@ -161,7 +161,7 @@ static void choose(const Model *model, const Table *table, const uint32_t *sums,
         all += decayed(model, top - value_of(model, table->first + k, sums[k], features), features);
     row->share = (int32_t)(decayed(model, top - best[0], features) * SHARE / all);
     row->other = row->second < 0 ? 0 : (int32_t)(decayed(model, top - best[1], features) * SHARE / all);
-    if (best[0] * 2 <= none * 5) row->first = -1;
+    if (best[0] <= 3 * none) row->first = -1;
 }
 
 static void rank_one(const uint32_t *points, Py_ssize_t count, const Model *model, uint32_t *room, Row *row) {

@@ -13,7 +13,20 @@ import xxhash
 
 from corpus import document, settings, storage
 from corpus.document import DOCUMENT, Reason, Signals
-from pipeline import charset, cluster, content, duplicates, hints, language, personal, signals, tables, text, warc
+from pipeline import (
+    charset,
+    cluster,
+    content,
+    duplicates,
+    hints,
+    language,
+    personal,
+    signals,
+    tables,
+    text,
+    warc,
+    zawgyi,
+)
 from pipeline.items import Item, no_tick
 from pipeline.page import Dropped, Page, of_record, of_row
 
@@ -25,9 +38,9 @@ _LIBRARIES = (
 )
 _SOURCES = (
     "../corpus/document.py", "native.h", "block_features.py", "blocks.py", "charset.py", "content.py", "duplicates.py",
-    "extract.py", "fasttext_file.py", "hints.py", "http.py", "language.py", "languages.tsv", "main_text.py",
-    "models/content.npz", "mojibake.py", "page.py", "personal.py", "sections.py", "signals.py", "tables.py", "text.py",
-    "warc.py", "words.py", "_words.c",
+    "extract.py", "fasttext_file.py", "hints.py", "http.py", "language.py", "language_model.py", "languages.tsv",
+    "main_text.py", "models/content.npz", "mojibake.py", "page.py", "personal.py", "sections.py", "signals.py",
+    "tables.py", "text.py", "warc.py", "words.py", "zawgyi.py", "_language.c", "_words.c",
 )  # fmt: skip
 _DAMAGES = 100
 _EXAMPLES = 3
@@ -241,6 +254,9 @@ def make(
     if not clean:
         raise Dropped(Reason.EMPTY)
     label = identifier.identify(clean)
+    if label.label == zawgyi.BURMESE and (unicode := zawgyi.convert(clean)) != clean:
+        clean, title = unicode, zawgyi.convert(title)
+        label = identifier.identify(clean)
     url = page.url[:4096]
     identity = page.identity or f"{page.url}|{page.time}|{item.path}|{page.offset}|{page.index}"
     values = signals.measure(clean)
@@ -257,6 +273,9 @@ def make(
         label.label,
         label.score,
         label.lines_in_language,
+        label.second,
+        label.runner_up,
+        label.runner_up_score,
         name,
         source,
         *astuple(told),

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from corpus import storage
 from corpus.terminal import UserError
 from pipeline import fasttext_file, language_model, words
@@ -110,7 +112,7 @@ def languages() -> dict[str, Row]:
     with open(os.path.join(_HERE, "languages.tsv"), encoding="utf-8") as file:
         next(file)
         rows = [line.rstrip("\n").split("\t") for line in file]
-    return {row[0]: Row(*row[:5], float(row[5]), *row[6:]) for row in rows}
+    return {row[0]: Row(row[0], row[1], row[2], row[3], row[4], float(row[5]), row[6], row[7]) for row in rows}
 
 
 @functools.cache
@@ -154,6 +156,14 @@ def sample(text: str) -> str:
     middle = (len(text) - size) // 2
     windows = [text[:size], text[middle : middle + size], text[-size:]]
     return "\n".join(w.partition(" ")[2] if k and " " in w[:40] else w for k, w in enumerate(windows))
+
+
+def normalise(text: str) -> str:
+    """Text as fastText's models of ours see it: NFC, lower case, all but letters and marks a space."""
+    folded = language_model.fold()[words.codes(unicodedata.normalize("NFC", text))] & language_model.POINT
+    kept = folded != 0
+    kept[1:] |= kept[:-1].copy()
+    return words.decode(np.where(folded, folded, 32)[kept]).strip()
 
 
 def is_text(letters: int, visible: int, code: int, runs: int, unspaced: int) -> bool:
@@ -220,7 +230,8 @@ class FastTextModel:
         if script == "Zyyy":  # letters of scripts that the table lacks
             return Guess("und_Zyyy", 0.0, script)
         share = words.script_share(counts, script)
-        answers = self._answers(" ".join(text.encode("utf-8", "ignore").decode().split()) + "\n", script, share)
+        line = normalise(text) if self._model.normalised else _one_line(text)
+        answers = self._answers(line + "\n", script, share)
         if not answers:
             return Guess(f"und_{script}", 0.0, script)
         (score, label), (other, next_one) = (*answers, (0.0, ""))[:2]
@@ -239,6 +250,11 @@ class FastTextModel:
         fitting = [(p, label) for p, label in labels if writes(label.partition("_")[2], script)]
         whole = whole or sum(p for p, _ in fitting) / share
         return [(min(1.0, p / whole), label) for p, label in fitting]
+
+
+def _one_line(text: str) -> str:
+    """Text for a model that was trained on raw lines: no line ends, no lone surrogates."""
+    return " ".join(text.encode("utf-8", "ignore").decode().split())
 
 
 class Identifier:

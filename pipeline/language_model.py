@@ -27,6 +27,8 @@ STEP = 0.18
 """What 1 in a weight says: a difference of log probability."""
 MAX_WEIGHT, BLOCK = 63, 64
 """Bounds of the compiled half: four weights fit in a byte, rows are padded to a multiple of BLOCK."""
+POINT = (1 << 21) - 1
+"""The bits of `fold` that hold the code point; its script stands above them."""
 DECAY = 64
 """Steps of the table of exp(-x) in 1."""
 SHARE = 65536

@@ -73,11 +73,11 @@ COMMON = {
 hundreds of times rarer than that says: what this gains is short lines in Spanish that would do in Asturian as well."""
 _ALSO = {"Hani": ("jpn_Jpan",)}
 """Labels that are told apart in a script besides their own: Japanese titles have no Kana."""
-_SERBIAN = {
+_SERBIAN = str.maketrans({
     "а": "a", "б": "b", "в": "v", "г": "g", "д": "d", "ђ": "đ", "е": "e", "ж": "ž", "з": "z", "и": "i", "ј": "j",
     "к": "k", "л": "l", "љ": "lj", "м": "m", "н": "n", "њ": "nj", "о": "o", "п": "p", "р": "r", "с": "s", "т": "t",
     "ћ": "ć", "у": "u", "ф": "f", "х": "h", "ц": "c", "ч": "č", "џ": "dž", "ш": "š",
-}  # fmt: skip
+})  # fmt: skip
 
 Texts = dict[str, dict[str, list[str]]]
 """label -> source -> lines in NFC."""
@@ -111,7 +111,7 @@ def read(paths: Iterable[str]) -> tuple[Texts, Frequencies]:
 
 def in_latin(text: str) -> str:
     """Serbian in the other alphabet, in lower case."""
-    return text.lower().translate(str.maketrans(_SERBIAN))
+    return text.lower().translate(_SERBIAN)
 
 
 def is_held_out(line: str) -> bool:
@@ -181,8 +181,8 @@ def count(texts: Texts, frequencies: Frequencies) -> Counts:
                 table[place] += np.float32(BARE) * counted(plain, script)
         counts[script] = labels, table
     for group in SIBLINGS:
-        labels, table = counts.get(language_model.script_of(group[0]), ((), None))
-        if table is not None and set(group) <= set(labels):
+        labels, table = counts.get(language_model.script_of(group[0]), ([], np.zeros((0, 0))))
+        if set(group) <= set(labels):
             places = [labels.index(label) for label in group]
             table[places] = told_apart(table[places], equal_counts(group, texts, frequencies))
     return counts

@@ -10,6 +10,9 @@ import unicodedata
 
 import regex
 
+BURMESE = "mya_Mymr"
+"""The label that text in either encoding gets; Shan, Mon and Karen have no Zawgyi."""
+
 _STACKED = {
     0x1060: "\u1000", 0x1061: "\u1001", 0x1062: "\u1002", 0x1063: "\u1003", 0x1065: "\u1005", 0x1066: "\u1006",
     0x1067: "\u1006", 0x1068: "\u1007", 0x1069: "\u1008", 0x106C: "\u100b", 0x106D: "\u100c", 0x1070: "\u100f",
