@@ -125,7 +125,9 @@ def fluent(package: str) -> dict[tuple[str, str], str]:
 
 def firefox(package: str, english: dict[tuple[str, str], str]) -> Iterator[tuple[str, str, str]]:
     code = os.path.basename(package).partition("l10n-")[2].partition("_")[0]
-    yield from ((code, english.get(key, ""), message) for key, message in fluent(package).items())
+    untranslated = set(english.values())
+    found = ((key, message) for key, message in fluent(package).items() if message not in untranslated)
+    yield from ((code, english.get(key, ""), message) for key, message in found)
 
 
 def triples(packages: Iterable[str]) -> Iterator[tuple[str, str, str, str]]:

@@ -5,7 +5,9 @@ The shipped model was made by
 
     apt-get download mediawiki libreoffice-l10n-* firefox-esr-l10n-*        (Debian 12: 1.39.17, 7.4.7, 153.7)
     python -m pipeline.interface_strings *.deb --output strings.tsv
-    python -m pipeline.train_language train-text.tsv.xz word-frequencies.tsv.xz strings.tsv \\
+    pip download --no-deps wordfreq==3.1.1
+    python -m pipeline.word_lists wordfreq-3.1.1-py3-none-any.whl --output words.tsv
+    python -m pipeline.train_language train-text.tsv.xz word-frequencies.tsv.xz words.tsv strings.tsv \\
         --output pipeline/models/language.bin --table pipeline/languages.tsv
 
 from, per line's source:
@@ -13,7 +15,8 @@ from, per line's source:
   nchlt        NCHLT text corpora, CC BY 2.5 South Africa (CTexT, North-West University; Department of Arts and Culture)
   udhr         Universal Declaration of Human Rights, texts of OHCHR/UN (github eric-muller/udhr @f93dd61)
   langdata     training text of tesseract-ocr/langdata, Apache-2.0
-  words        Unicode UNILEX word frequencies, Unicode License V3 (github unicode-org/unilex)
+  words        Unicode UNILEX word frequencies, Unicode License V3 (github unicode-org/unilex); for eight languages
+               that it lacks wordfreq's, CC BY-SA 4.0 (word_lists.py)
   mediawiki, libreoffice, firefox   messages of programs: interface_strings.py names packages and licences
 Same input -> same bytes: nothing is drawn. The model is counted twice: without a tenth of the lines, on which
 probabilities, cuts and recall are measured, then with all.
