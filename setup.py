@@ -1,18 +1,29 @@
 """Packages `corpus`, `pipeline`, `tokenizer`, `trainer`. The base install is what a Beam worker needs: no torch."""
 
+from glob import glob
+
 from setuptools import Extension, setup
 
-NATIVE = ("language", "words")
+NATIVE = (
+    "words",
+    "blocks",
+    "block_features",
+    "duplicates",
+    "hints",
+    "language",
+    "signals",
+    "text",
+)
 """Modules with a compiled half, pipeline/_NAME.c: loops over characters that arrays of numpy do not express."""
 
 
 def extension(name: str) -> Extension:
     # No contraction of a * b + c: sums of doubles must come out alike on every processor.
-    flags = ["-std=c11", "-O3", "-ffp-contract=off", "-Wall", "-Wextra"]
+    flags = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra"]
     return Extension(
         f"pipeline._{name}",
         [f"pipeline/_{name}.c"],
-        depends=["pipeline/native.h"],
+        depends=sorted(glob("pipeline/*.h")),
         extra_compile_args=flags,
         py_limited_api=True,
     )

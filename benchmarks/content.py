@@ -115,8 +115,7 @@ def speed(crawl: str, count: int, peers: dict[str, Callable[[str], str]]) -> Non
 
 
 def own(html: str) -> str:
-    """The extractor without the bounds, which all extractors need alike."""
-    return content._own(html.encode("utf-8", "replace")).text
+    return content.extract(html).text
 
 
 def attempt_text(extract: Callable[[str], str], page: str) -> None:

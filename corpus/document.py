@@ -50,21 +50,36 @@ class Reason(enum.IntEnum):
     NO_LANGUAGE = 36, "no natural language was found"
     UNSURE_LANGUAGE = 37, "the language score is below the cut of its language"
     OTHER_LANGUAGE = 38, "a language that was not asked for"
-    TOO_SHORT = 39, "fewer words than min_words"
-    TOO_LONG = 40, "more words than max_words"
-    WORD_LENGTH = 41, "mean word length outside its bounds"
+    TOO_SHORT = 39, "too little text"
+    TOO_LONG = 40, "too much text"
+    WORD_LENGTH = 41, "word length outside its bounds"
     SYMBOLS = 42, "too many # and ellipses per word"
     FEW_LETTERS = 43, "too few words with a letter"
-    BULLETS = 44, "nearly all lines are bullet points"
-    CUT_LINES = 45, "too many lines end in an ellipsis"
-    LOOSE_LINES = 46, "too few lines end in punctuation"
-    REPEATED_LINES = 47, "too much of the text is in repeated lines"
-    REPEATED_WORDS = 48, "too much of the text is in repeated runs of words"
-    PLACEHOLDER = 49, "placeholder text (lorem ipsum)"
-    SAME_URL = 50, "the same URL has a better version"
-    SAME_TEXT = 51, "the same text stands elsewhere"
-    NEAR_DUPLICATE = 52, "nearly the same text stands elsewhere"
-    NOT_DRAWN = 53, "left out by resampling"
+    FEW_STOP_WORDS = 44, "too few of the language's most common words"
+    DIGITS = 45, "too many digits"
+    UPPER_CASE = 46, "too many upper-case letters"
+    SIGNS = 47, "too much punctuation, too many symbols"
+    MIXED_SCRIPTS = 48, "too many words or letters of other scripts"
+    BULLETS = 49, "nearly all lines are bullet points"
+    CUT_LINES = 50, "too many lines end in an ellipsis"
+    LOOSE_LINES = 51, "too few lines end in punctuation"
+    SHORT_LINES = 52, "too many short lines, too few long ones"
+    FEW_SENTENCES = 53, "too few sentences"
+    REPEATED_LINES = 54, "too much of the text is in repeated lines"
+    REPEATED_PARAGRAPHS = 55, "too much of the text is in repeated paragraphs"
+    TOP_WORDS = 56, "one run of two to four words is too much of the text"
+    REPEATED_WORDS = 57, "too much of the text is in repeated runs of words"
+    MONOTONOUS = 58, "too few different words, or too easily compressed"
+    PLACEHOLDER = 59, "placeholder text (lorem ipsum)"
+    CODE = 60, "signs of program code"
+    POLICY = 61, "too much about cookies, scripts, terms of use"
+    LINK = 62, "the form of its URL"
+    QUALITY = 63, "the score of a quality classifier"
+
+    SAME_URL = 80, "the same URL has a better version"
+    SAME_TEXT = 81, "the same text stands elsewhere"
+    NEAR_DUPLICATE = 82, "nearly the same text stands elsewhere"
+    NOT_DRAWN = 83, "left out by resampling"
 
     @property
     def is_drop(self) -> bool:
@@ -72,7 +87,7 @@ class Reason(enum.IntEnum):
 
     @property
     def bit(self) -> int:
-        """The rejection's place in the selection's bit set `reasons`."""
+        """The rejection's place in the selection's bit set `reasons`, which has 64."""
         return 1 << (self - 32)
 
 
@@ -83,23 +98,62 @@ def rejections(bits: int) -> list[Reason]:
 
 @dataclass(slots=True)
 class Signals:
-    """What the rules look at. Shares are of 1; 'line' = non-empty line of the clean text; words per words.py."""
+    """What the rules look at. Shares are of 1, and 0 where there is nothing to have a share of.
+
+    line = non-empty line of the clean text, white space around it not counted; paragraph = lines with no empty line
+    between them; words and sentence ends per words.py; equal words and lines are those equal in lower case; an n-gram
+    is n words in a row, over the ends of lines; characters of words = code points inside words.
+    """
 
     characters: int = 0  # code points
     words: int = 0
     lines: int = 0
+    paragraphs: int = 0
+    sentences: int = 0  # ends of sentences
+    mean_sentence_length: float = 0.0  # words / ends of sentences, or 1
     mean_word_length: float = 0.0  # code points
-    symbols_per_word: float = 0.0  # '#' and ellipses
+    longest_word: int = 0  # code points
+    hashes_per_word: float = 0.0  # '#'
+    ellipses_per_word: float = 0.0  # '...' and U+2026
+    newlines_per_word: float = 0.0  # line ends of the text, those of empty lines too
     letter_words: float = 0.0  # words with at least one letter
+    stop_words: int = 0  # different ones of the language's stop words (stop_words.tsv)
+    stop_word_share: float = 0.0  # words that are such
+    distinct_words: float = 0.0  # different words / words
+    mixed_words: float = 0.0  # words with letters of two scripts (Han, Kana, Hangul, Bopomofo count as one)
+    other_scripts: float = 0.0  # letters that are not of the most frequent script
+    upper_letters: float = 0.0  # upper-case letters among those that have a case
     digit_characters: float = 0.0  # digits among characters that are no white space
+    punctuation_characters: float = 0.0  # \p{P} among them
+    symbol_characters: float = 0.0  # \p{S} among them
+    curly_brackets: int = 0  # '{'
+    mean_line_length: float = 0.0  # code points
     bullet_lines: float = 0.0  # lines that start with a bullet
     cut_lines: float = 0.0  # lines that end in an ellipsis
-    ended_lines: float = 0.0  # lines that end in terminal punctuation of their script
+    ended_lines: float = 0.0  # lines that end in terminal punctuation of their script, and in no ellipsis
     short_lines: float = 0.0  # lines of 30 code points or fewer
-    repeated_lines: float = 0.0  # lines seen before on the page
-    repeated_line_characters: float = 0.0  # characters in such lines
-    repeated_words: float = 0.0  # words inside a run of five words seen before on the page
+    long_lines: int = 0  # lines of 200 code points or more
+    prose_lines: float = 0.0  # ended lines of 5 words or more, none of 1,000 code points, that hold no policy phrase
+    prose_sentences: int = 0  # ends of sentences in such lines
+    policy_characters: float = 0.0  # characters in lines with a policy phrase (phrases.tsv: cookies, scripts, terms)
     placeholder: bool = False  # lorem ipsum
+    repeated_lines: float = 0.0  # lines seen before on the page
+    repeated_line_characters: float = 0.0  # characters in such lines, of those in lines
+    repeated_paragraphs: float = 0.0  # paragraphs seen before on the page
+    repeated_paragraph_characters: float = 0.0  # characters in such paragraphs, of those in lines
+    top_2_gram: float = 0.0  # characters of words in the most frequent 2-gram, the longest of them, if seen twice; <= 1
+    top_3_gram: float = 0.0
+    top_4_gram: float = 0.0
+    repeated_5_grams: float = 0.0  # characters of words in 5-grams that occur twice or more; overlaps counted once
+    repeated_6_grams: float = 0.0
+    repeated_7_grams: float = 0.0
+    repeated_8_grams: float = 0.0
+    repeated_9_grams: float = 0.0
+    repeated_10_grams: float = 0.0
+    compression: float = 0.0  # code points and references of a greedy parse (signals.py) / code points
+    url_depth: int = 0  # parts of the URL's path
+    url_parameters: int = 0  # of its query
+    url_digits: int = 0  # in its path and query
 
 
 _ARROW = {int: pa.uint32(), float: pa.float32(), bool: pa.bool_()}
@@ -137,6 +191,7 @@ DOCUMENT = pa.schema(
         pa.field("text_hash", pa.uint64()),  # XXH3-64 of the text
         pa.field("url_hash", pa.uint64()),  # XXH3-64 of the normalized URL
         pa.field("site_hash", pa.uint64()),  # XXH3-64 of the host without www.
+        pa.field("line_hashes", pa.list_(pa.uint64())),  # of each line, in lower case, in their order (signals.py)
         pa.field("minhash", pa.binary(4 * MINHASHES)),  # little-endian uint32
         *SIGNALS,
     ]
@@ -145,7 +200,7 @@ DOCUMENT = pa.schema(
 SELECTION = pa.schema(
     [
         pa.field("verdict", pa.uint8()),  # 0 kept, else the first Reason
-        pa.field("reasons", pa.uint32()),  # bit set of every rule that fails (Reason.bit)
+        pa.field("reasons", pa.uint64()),  # bit set of every rule that fails (Reason.bit)
         pa.field("cluster", pa.uint64()),  # part << 32 | row of the cluster's first document; own address if alone
         pa.field("cluster_size", pa.uint32()),
         pa.field("winner", pa.uint64()),  # part << 32 | row of the document that stands for the cluster

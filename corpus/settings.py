@@ -37,8 +37,9 @@ class Extract:
     max_page_bytes: int = setting(4 << 20, "a decoded page larger than this is dropped")
     extractor: str = setting(
         "own",
-        "what reads HTML pages: own and others keep the main text, text keeps all of it",
-        choices=("own", "resiliparse", "trafilatura", "text"),
+        "what reads HTML pages: text keeps all of it, the others the main text; own-uncommented leaves out what "
+        "readers wrote under it (posts of a forum stay)",
+        choices=("own", "own-uncommented", "resiliparse", "trafilatura", "text"),
     )
     pii: str = setting(
         "mask", "personal data in the text: e-mail, IP, phone, IBAN, card numbers", choices=("mask", "keep")
@@ -59,6 +60,11 @@ class Select:
     )
     url_blocklist: tuple[str, ...] = setting(
         (), "reject pages on lists of domains and URLs, files or UT1 folders; reads the URLs too", empty="none"
+    )
+    preset: str = setting(
+        "ours",
+        "thresholds of the rules to start from; --thresholds and --threshold change them",
+        choices=("ours", "gopher", "c4", "mc4", "fineweb", "fineweb2"),
     )
     near_duplicates: bool = setting(True, "look for near-duplicates by MinHash, not only for equal URLs and texts")
     alpha: float = setting(0.5, "resampling: share of a language ~ (its share of the text) ** alpha; 1: as it is")
@@ -237,12 +243,13 @@ def read_config(path: str, extra: Iterable[str] = ()) -> dict[str, dict[str, Any
 
 
 def to_toml(tables: Mapping[str, Any]) -> str:
-    """Settings objects or plain tables as TOML, one section each."""
+    """Settings objects or plain tables as TOML, one section each; a table in a table has dotted keys."""
     lines = []
     for name, table in tables.items():
         lines.append(f"[{name}]")
-        values = table if isinstance(table, Mapping) else dataclasses.asdict(table)
-        lines += [f"{key} = {_toml(v)}" for key, v in values.items()]
+        for key, value in (table if isinstance(table, Mapping) else dataclasses.asdict(table)).items():
+            inner = {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, Mapping) else {key: value}
+            lines += [f"{k} = {_toml(v)}" for k, v in inner.items()]
         lines.append("")
     return "\n".join(lines)
 

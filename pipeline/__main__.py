@@ -8,6 +8,7 @@ from typing import Any
 from corpus import settings, terminal
 from corpus.settings import Parser
 from corpus.terminal import UserError, say
+from pipeline import arguments
 
 ABOUT = """From crawl files to token shards.
 
@@ -25,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def call() -> int:
         names, rest = _parser().parse_all(arguments)
-        if rest and names.command not in ("run", "extract", "select", "tokenize"):
+        if rest and names.command not in ("run", "extract", "annotate", "select", "tokenize"):
             raise UserError(f"{names.command}: takes no runner options after --")
         return _COMMANDS[names.command](names, rest) or 0
 
@@ -56,6 +57,7 @@ def _parser() -> Parser:
     step = command("tokenize", "documents, selection, vocabulary -> token shards", epilog=after)
     step.add_argument("output", help="the corpus folder")
     _work(step, settings.Tokenize)
+    arguments.makers(command, after)
     _readers(command)
     return parser
 
@@ -74,6 +76,7 @@ def _inputs(parser: Parser) -> None:
         help="put before each line of a path list, say s3://commoncrawl/ or https://data.commoncrawl.org/",
     )
     parser.add_argument("--redo", action="store_true", help="make the documents again where other settings made them")
+    arguments.quality_models(parser)
 
 
 def _work(parser: Parser, *sections: type) -> None:
@@ -83,7 +86,11 @@ def _work(parser: Parser, *sections: type) -> None:
             action="append",
             default=[],
             metavar="NAME=VALUE",
-            help="a threshold of the rules, say min_words=50; --print-config lists them",
+            help="a threshold of the rules, say min_words=50, fin_Latn.min_words=50 or max_cut_lines=off; "
+            "--print-config lists them",
+        )
+        parser.add_argument(
+            "--thresholds", metavar="FILE", help="a TOML file in place of the preset, say that of calibrate"
         )
     parser.add_argument("--workers", type=int, metavar="N", help="processes on this machine (one per core)")
     settings.add_flags(parser, *sections)
@@ -117,24 +124,37 @@ def _readers(command) -> None:
 
 def _settings(names: argparse.Namespace, *sections: type) -> list[Any]:
     """The settings of the sections, and the thresholds when Select is among them."""
-    from pipeline.selection import Thresholds
+    from pipeline.thresholds import NONE
 
     tables = settings.read_config(names.config, ("thresholds",)) if names.config else {}
     values = [settings.resolve(section, tables, names) for section in sections]
-    table = dict(tables.get("thresholds", {}))
-    for pair in getattr(names, "threshold", []):
-        name, mark, value = pair.partition("=")
-        if not mark:
-            raise UserError(f"--threshold {pair}: write NAME=VALUE, say min_words=50")
-        settings.build(Thresholds, {name: value}, "--threshold")
-        table[name] = value
-    thresholds = settings.build(Thresholds, table, "thresholds")
+    choice = next((v for v in values if isinstance(v, settings.Select)), None)
+    thresholds = _thresholds(choice.preset, tables, names) if choice else NONE
     if names.print_config:
         titles = {v: k for k, v in settings.SECTIONS.items()}
         shown = {titles[s]: v for s, v in zip(sections, values, strict=True)}
-        print(settings.to_toml({**shown, **({"thresholds": thresholds} if settings.Select in sections else {})}))
+        print(
+            settings.to_toml({**shown, **({"thresholds": thresholds.table()} if settings.Select in sections else {})})
+        )
         raise SystemExit(0)
     return [*values, thresholds]
+
+
+def _thresholds(preset: str, tables: dict, names: argparse.Namespace):
+    """The preset's, or those of a file; changed by the file of settings, then by single flags."""
+    from pipeline import thresholds
+
+    found = thresholds.preset(preset)
+    if names.thresholds:
+        read = settings.read_config(names.thresholds, ("thresholds",))
+        found = thresholds.NONE.changed(read.get("thresholds", {}), f"{names.thresholds}: thresholds")
+    found = found.changed(tables.get("thresholds", {}), f"{names.config}: thresholds")
+    for pair in names.threshold:
+        name, mark, value = pair.partition("=")
+        if not mark:
+            raise UserError(f"--threshold {pair}: write NAME=VALUE, say min_words=50")
+        found = found.changed({name: value}, "--threshold")
+    return found
 
 
 def _workers(names: argparse.Namespace) -> int:
@@ -152,10 +172,11 @@ def _start(names: argparse.Namespace, rest: list[str], *paths: str):
     from pipeline.steps import Options
 
     terminal.stop_on_signals(items.close_pools)
-    if names.limit is not None and names.limit < 1:
+    limit = getattr(names, "limit", None)
+    if limit is not None and limit < 1:
         raise UserError(f"--limit {names.limit}: give 1 or more")
     options = Options(
-        names.output.rstrip("/") or "/", names.limit, getattr(names, "slice", None), getattr(names, "redo", False)
+        names.output.rstrip("/") or "/", limit, getattr(names, "slice", None), getattr(names, "redo", False)
     )
     runner = Runner(rest, _workers(names), names.quiet)
     runner.check_paths([options.output, *paths])
@@ -180,12 +201,26 @@ def _extract(names: argparse.Namespace, rest: list[str]) -> int:
     paths = _find(names)
     if names.dry_run:
         return _rehearse_extract(paths, own, names)
-    from pipeline import steps
+    from pipeline import annotate, steps
 
     watch = terminal.Progress("", 1, quiet=True)
     runner, options = _start(names, rest, *paths, own.language_model)
+    wanted = annotate.quality_columns(names.quality_model)
     steps.run_extract(paths, own, runner, options)
+    steps.run_annotate(wanted, runner, options)
     return _finish(options, names, watch.finish(), f"python -m pipeline select {names.output}")
+
+
+def _annotate(names: argparse.Namespace, rest: list[str]) -> int:
+    from pipeline import annotate, steps
+
+    wanted = annotate.quality_columns(names.quality_model)
+    if not wanted:
+        raise UserError("annotate: name what to add, say --quality-model edu=model.bin")
+    watch = terminal.Progress("", 1, quiet=True)
+    runner, options = _start(names, rest, *(column.source.partition("#")[0] for column in wanted))
+    steps.run_annotate(wanted, runner, options)
+    return _finish(options, names, watch.finish(), f"python -m pipeline calibrate {names.output}")
 
 
 def _find(names: argparse.Namespace) -> list[str]:
@@ -243,11 +278,13 @@ def _run(names: argparse.Namespace, rest: list[str]) -> int:
     paths = _find(names)
     if names.dry_run:
         return _rehearse_extract(paths, own, names)
-    from pipeline import report, steps
+    from pipeline import annotate, report, steps
 
     watch = terminal.Progress("", 1, quiet=True)
+    wanted = annotate.quality_columns(names.quality_model)
     runner, options = _start(names, rest, *paths, own.language_model, cut.vocabulary)
     steps.run_extract(paths, own, runner, options)
+    steps.run_annotate(wanted, runner, options)
     steps.run_select(choice, thresholds, cut.run_documents, runner, options)
     following = f"python -m tokenizer train {names.output}"
     if cut.vocabulary:
@@ -255,6 +292,25 @@ def _run(names: argparse.Namespace, rest: list[str]) -> int:
         following = f"python -m trainer pretrain {names.output}/tokens --output model"
     options.said.append(f"report: {report.write(options.output)}")
     return _finish(options, names, watch.finish(), following)
+
+
+# --- what is made from columns and examples -----------------------------------------------------------------------
+
+
+def _calibrate(names: argparse.Namespace, rest: list[str]) -> int:
+    from pipeline import calibration
+
+    for line in calibration.run(names.output, names.preset, names.reference, names.least, names.keep, names.to):
+        print(line)
+    return terminal.DONE
+
+
+def _train_quality(names: argparse.Namespace, rest: list[str]) -> int:
+    from pipeline import quality
+
+    for line in quality.run(names.good, names.bad, names.output):
+        say(line, names.quiet)
+    return terminal.DONE
 
 
 # --- the readers --------------------------------------------------------------------------------------------------
@@ -299,6 +355,9 @@ def _identify(names: argparse.Namespace, rest: list[str]) -> int:
 _COMMANDS = {
     "run": _run,
     "extract": _extract,
+    "annotate": _annotate,
+    "calibrate": _calibrate,
+    "train-quality": _train_quality,
     "select": _select,
     "tokenize": _tokenize,
     "inspect": _inspect,

@@ -26,7 +26,7 @@ def of_selection(table: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarr
     failing = {
         r.name: int(n)
         for r in Reason
-        if not r.is_drop and (n := np.count_nonzero(columns["reasons"] & np.uint32(r.bit)))
+        if not r.is_drop and (n := np.count_nonzero(columns["reasons"] & np.uint64(r.bit)))
     }
     alone = {r.name: int(n) for r in Reason if not r.is_drop and (n := np.count_nonzero(columns["reasons"] == r.bit))}
     examples = {

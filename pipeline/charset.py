@@ -96,11 +96,13 @@ _DETECTOR_NAMES = {
 
 
 class Decoded(NamedTuple):
-    """A page's text, the WHATWG name of its encoding, and who said so: bom, utf-8, pattern, label, detector."""
+    """A page's text, the WHATWG name of its encoding, and who said so: bom, utf-8, pattern, label, detector.
+    utf8: the page's own bytes where they are strict UTF-8 without a BOM, else empty."""
 
     text: str
     charset: str
     source: str
+    utf8: bytes = b""
 
 
 def name_of(label: str) -> str:
@@ -115,22 +117,22 @@ def decode(data: bytes, content_type: str = "", is_html: bool = True) -> Decoded
             return Decoded(data[len(bom) :].decode(_ENCODINGS[name][0], "replace"), name, "bom")
     if b"\0" in data[:4096] and (name := _utf16_pattern(data)):
         return Decoded(data.decode(_ENCODINGS[name][0], "replace"), name, "pattern")
-    text = _utf8(data)
-    if text is not None:
-        return Decoded(text, "utf-8", "utf-8")
+    if (found := _utf8(data)) is not None:
+        return found
     return _legacy(data, _declared(data, content_type, is_html))
 
 
-def _utf8(data: bytes) -> str | None:
+def _utf8(data: bytes) -> Decoded | None:
     """Strict UTF-8, or UTF-8 with a handful of broken bytes (a page cut in a character, one bad include)."""
     try:
         text = data.decode("utf-8")
-        return None if "\x1b$" in text or "\x1b(" in text else text  # ISO-2022-JP is ASCII too
     except UnicodeDecodeError:
         text = data.decode("utf-8", "replace")
-    broken = text.count("\ufffd")
-    beyond = len(data) - len(text)  # each multi-byte character read adds at least one
-    return text if broken * 20 < beyond else None
+        broken = text.count("\ufffd")
+        beyond = len(data) - len(text)  # each multi-byte character read adds at least one
+        return Decoded(text, "utf-8", "utf-8") if broken * 20 < beyond else None
+    is_escaped = b"\x1b" in data and ("\x1b$" in text or "\x1b(" in text)  # ISO-2022-JP is ASCII too
+    return None if is_escaped else Decoded(text, "utf-8", "utf-8", data)
 
 
 def _utf16_pattern(data: bytes) -> str:

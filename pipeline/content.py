@@ -1,7 +1,8 @@
-"""HTML -> main text and title, by an extractor of choice behind bounds on what a parser is given.
+"""HTML -> main text and title, by an extractor of choice.
 
-The bounds are cheap and deterministic: markup that only serves to exhaust a parser (depth, attributes of one tag,
-formatting elements left open) is refused before it is parsed, since native code cannot be interrupted.
+Our own takes linear time on any markup. The others stand behind bounds that are cheap and deterministic: markup that
+only serves to exhaust a parser (depth, attributes of one tag, formatting elements left open) is refused before it is
+parsed, since native code cannot be interrupted.
 """
 
 import importlib.util
@@ -13,7 +14,7 @@ from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
 
 from corpus.terminal import UserError
-from pipeline import block_features, blocks, main_text
+from pipeline import blocks, main_text
 
 MAX_DEPTH = 512
 MAX_OPEN_FORMATTING = 64
@@ -44,27 +45,23 @@ class Content:
     title: str = ""
 
 
-def extract(html: str, extractor: str = "own") -> Content:
-    """The page's text and title. extractor: own and trafilatura may find nothing to keep; resiliparse gives all
-    of the text then; text: all of the text always. Errors: TooComplex."""
-    data = html.encode("utf-8", "replace")
+def extract(html: str | bytes, extractor: str = "own") -> Content:
+    """The text and title of a page, decoded or in UTF-8. extractor: own, own-uncommented and trafilatura may find
+    nothing to keep; resiliparse gives all of the text then; text: all of the text always. Errors: TooComplex, but
+    never by own."""
+    data = html if isinstance(html, bytes) else html.encode("utf-8", "replace")
+    if extractor in ("own", "own-uncommented"):
+        tree = blocks.read(data)
+        return Content(main_text.extract(tree, comments=extractor == "own"), tree.title)
     check(data)
-    if extractor == "own":
-        return _own(data)
-    tree = HTMLTree.parse_from_bytes(data, "utf-8")
+    page = HTMLTree.parse_from_bytes(data, "utf-8")
     if extractor == "trafilatura":
-        text = _by_trafilatura(html)
+        text = _by_trafilatura(data.decode("utf-8", "replace"))
     else:
-        text = _text(tree, extractor == "resiliparse")
+        text = _text(page, extractor == "resiliparse")
         if extractor == "resiliparse" and not text.strip():
-            text = _text(tree, False)
-    return Content(text, (tree.title or "").strip())
-
-
-def _own(data: bytes) -> Content:
-    tree, texts = block_features.read(data)
-    text = main_text.extract(tree, texts)
-    return Content(text, blocks.tidy(tree.title, False))
+            text = _text(page, False)
+    return Content(text, (page.title or "").strip())
 
 
 def libraries(extractor: str) -> list[str]:

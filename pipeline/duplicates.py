@@ -12,15 +12,12 @@ import numpy as np
 import xxhash
 
 from corpus.document import MINHASHES
-from pipeline import signals, words
+from pipeline import _duplicates, signals
 
 BANDS, ROWS = 14, 8
 SHINGLE = 5
 """Words in a shingle; in scripts written without spaces a word is a character."""
 
-WITHIN = 1 << 20
-"""Characters of a text that its signature is made of; longer texts are alike if they begin alike for so long."""
-_BLOCK = 512
 _TRACKING = re.compile(r"^(?:utm_\w+|gclid|fbclid|msclkid|dclid|yclid|mc_cid|mc_eid|igshid|ref_src|_ga|spm)$", re.I)
 _PORT = re.compile(r":\d*$")
 
@@ -45,35 +42,16 @@ def text_hash(text: str) -> int:
 
 
 def word_hashes(text: str) -> np.ndarray:
-    """(words,) uint64: a hash of each word in lower case, of the text's first WITHIN characters."""
-    points = words.codes(text[:WITHIN].lower())
-    return signals.word_hashes(points, *words.spans(points))
-
-
-def shingles(hashes: np.ndarray) -> np.ndarray:
-    """(words,) uint64 -> distinct hashes of all runs of SHINGLE words (of all words at once if there are fewer)."""
-    if not len(hashes):
-        return hashes
-    width = min(SHINGLE, len(hashes))
-    with np.errstate(over="ignore"):
-        total = np.zeros(len(hashes) - width + 1, np.uint64)
-        for k in range(width):
-            total += hashes[k : len(hashes) - width + 1 + k] * _POSITIONS[k]
-        total ^= total >> np.uint64(29)
-    return np.unique(total)
+    """(words,) uint64: a hash of each word in lower case (signals.py)."""
+    return signals.hash_words(text)
 
 
 def signature(hashes: np.ndarray) -> bytes:
     """MinHash of the shingles of words, given their hashes, (words,) uint64: MINHASHES little-endian uint32, each the
-    minimum of the upper half of (factor * shingle + offset) mod 2^64 over the shingles. No words: all 0xffffffff."""
-    least = np.full(MINHASHES, 0xFFFFFFFF, np.uint32)
-    values = shingles(hashes)
-    with np.errstate(over="ignore"):
-        for start in range(0, len(values), _BLOCK):
-            block = values[start : start + _BLOCK]
-            hashed = (block[None, :] * _FACTORS[:, None] + _OFFSETS[:, None]) >> np.uint64(32)
-            np.minimum(least, hashed.min(axis=1).astype(np.uint32), out=least)
-    return least.astype("<u4").tobytes()
+    minimum of the upper half of (factor * shingle + offset) mod 2^64 over the shingles. A shingle is the sum of the
+    hashes of SHINGLE words in a row (of all, if there are fewer), each times that place's factor, x ^ x >> 29 of it.
+    No words: all 0xffffffff."""
+    return _duplicates.signature(hashes, _FACTORS, _OFFSETS, _POSITIONS)
 
 
 def similarity(a: bytes, b: bytes) -> float:

@@ -37,10 +37,12 @@ _LIBRARIES = (
     *("numpy", "pyarrow", "regex"),
 )
 _SOURCES = (
-    "../corpus/document.py", "native.h", "block_features.py", "blocks.py", "charset.py", "content.py", "duplicates.py",
-    "extract.py", "fasttext_file.py", "hints.py", "http.py", "language.py", "language_model.py", "languages.tsv",
-    "main_text.py", "models/content.npz", "mojibake.py", "page.py", "personal.py", "sections.py", "signals.py",
-    "tables.py", "text.py", "warc.py", "words.py", "zawgyi.py", "_language.c", "_words.c",
+    "../corpus/document.py", "_block_features.c", "_blocks.c", "_duplicates.c", "_hints.c", "_language.c",
+    "_signals.c", "_text.c", "_words.c", "block_features.py", "blocks.py", "charset.py", "content.py", "duplicates.py",
+    "extract.py", "fasttext_file.py", "hints.py", "html.h", "http.py", "language.py", "language_model.py",
+    "languages.tsv", "main_text.py", "models/content.npz", "mojibake.py", "native.h", "page.py", "personal.py",
+    "phrases.tsv", "sections.py", "signals.py", "spans.h", "stop_words.tsv", "stopwords.py", "tables.py", "text.py",
+    "told.h", "tree.h", "warc.py", "words.py", "zawgyi.py",
 )  # fmt: skip
 _DAMAGES = 100
 _EXAMPLES = 3
@@ -259,7 +261,7 @@ def make(
         label = identifier.identify(clean)
     url = page.url[:4096]
     identity = page.identity or f"{page.url}|{page.time}|{item.path}|{page.offset}|{page.index}"
-    values = signals.measure(clean)
+    values = signals.measure(clean, label.label, url)
     row = (
         xxhash.xxh3_128_digest(identity.encode("utf-8", "surrogatepass")),
         url,
@@ -283,8 +285,9 @@ def make(
         duplicates.text_hash(clean),
         duplicates.url_hash(url),
         duplicates.site_hash(url) if url else duplicates.text_hash(clean),
-        duplicates.signature(duplicates.word_hashes(clean)),
-        *(getattr(values, f.name) for f in fields(Signals)),
+        values.line_hashes,
+        duplicates.signature(values.word_hashes),
+        *(getattr(values.signals, f.name) for f in fields(Signals)),
     )
     return row, masked
 
@@ -301,10 +304,11 @@ def _read_text(page: Page, extract: settings.Extract) -> tuple[str, content.Cont
     if not page.is_html:
         return decoded.text, content.Content(""), hints.hints("", page.headers), decoded.charset, decoded.source
     try:
-        found = content.extract(decoded.text, extract.extractor)
+        html = decoded.utf8 or decoded.text.encode("utf-8", "replace")
+        found = content.extract(html, extract.extractor)
     except content.TooComplex as error:
         raise Dropped(Reason.TOO_COMPLEX, str(error)) from None
-    told = hints.hints(decoded.text, page.headers, page.url)
+    told = hints.hints(html, page.headers, page.url)
     return found.text, found, told, decoded.charset, decoded.source
 
 

@@ -6,12 +6,12 @@ report of a whole crawl takes minutes.
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow.compute as pc
 
-from corpus.document import Reason, Signals, address
+from corpus.document import Reason, address
 from corpus.terminal import StepError
 from pipeline import selection
 from pipeline.folder import Corpus
@@ -115,12 +115,12 @@ def _count_clusters(corpus: Corpus, part: int, found: Findings) -> list[tuple[in
     for place in np.searchsorted(bounds, size[first], "right").tolist():
         found.sizes[SIZES[place - 1][1]] += 1
     top = first[np.argsort(-size[first].astype(np.int64), kind="stable")[:CLUSTERS]]
-    passes = (reasons & ~np.uint32(Reason.NOT_DRAWN.bit)) == 0
+    passes = (reasons & ~np.uint64(Reason.NOT_DRAWN.bit)) == 0
     return [(-int(size[k]), int(cluster[k]), int(winner[k]), bool(winner[k] != cluster[k] or passes[k])) for k in top]
 
 
 def _example(corpus: Corpus, reason: Reason, place: int) -> Example:
-    names = ["url", "language", "language_score", *(f.name for f in fields(Signals)), "text", "winner"]
+    names = dict.fromkeys(["url", "text", "winner", *selection.columns_read(corpus.respect, corpus.thresholds)])
     row = corpus.row(place, names)
     facts = "; ".join(told(c) for c in selection.comparisons(reason, row, corpus.thresholds) if c.fails)
     if reason in (Reason.SAME_URL, Reason.SAME_TEXT, Reason.NEAR_DUPLICATE):

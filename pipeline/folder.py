@@ -9,12 +9,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus import document, settings, shards, storage
+from corpus import document, shards, storage
 from corpus.document import DOCUMENT, SELECTION
 from corpus.shards import Manifest
 from corpus.terminal import StepError, UserError
-from pipeline import books, items
-from pipeline.selection import Thresholds
+from pipeline import books, columns, items
+from pipeline.thresholds import NONE, Thresholds
 
 SETTINGS = "settings.toml"
 
@@ -33,7 +33,8 @@ class Corpus:
     @property
     def thresholds(self) -> Thresholds:
         """Those of the selection; the defaults before there is one."""
-        return settings.build(Thresholds, self.settings.get("thresholds", {}), "thresholds")
+        table = self.settings.get("thresholds")
+        return Thresholds() if table is None else NONE.changed(table, "thresholds")
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -65,13 +66,19 @@ class Corpus:
 
     def rows(self, part: int, rows: Sequence[int], names: Iterable[str]) -> list[dict[str, Any]]:
         """Columns of some rows of a part, by name, in the order of `rows`, which ascend. Columns of the selection are
-        left out before there is one. Errors: StepError where a row is not there."""
+        left out before there is one; others are looked for beside the documents. Errors: StepError where a row is not
+        there."""
         wanted = list(names)
         found: list[dict[str, Any]] = [{} for _ in rows]
         for folder, schema in (("documents", DOCUMENT), ("selection", SELECTION)):
             mine = [n for n in wanted if n in schema.names]
             if mine and (folder == "documents" or self.selection is not None):
                 for row, values in zip(found, _rows(self._part(folder, part), rows, mine), strict=True):
+                    row |= values
+        for name in wanted:
+            if name not in DOCUMENT.names and name not in SELECTION.names:
+                path = storage.join(self.path, columns.FOLDER, name, self.plan[part].part)
+                for row, values in zip(found, _rows(path, rows, [name]), strict=True):
                     row |= values
         return found
 

@@ -1,18 +1,20 @@
 """What a page says about itself, beside its text: language, wishes of its owner, canonical address, date.
 
-Read from the header of the answer and from the beginning of the markup by expressions, not from a tree: it costs a
-tenth of parsing and does not depend on who extracts the text. Linear in the page, whatever it holds.
+Read from the header of the answer and the tags of the head, not from a tree: it costs little and does not depend on who
+extracts the text. Linear in the page, whatever it holds.
 """
 
 import datetime
 import html as entities
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urljoin
 
+from pipeline import _hints
+
 WINDOW = 1 << 20
-"""Characters of a page that are looked at."""
+"""Bytes of a page that are looked at."""
 MAX_URL, MAX_ROBOTS, MAX_LANGUAGE = 2048, 200, 35
 
 
@@ -30,13 +32,6 @@ class Hints:
     tdm_reserved: bool = False  # the TDM Reservation Protocol's tdm-reservation: 1
 
 
-_NOT_MARKUP = re.compile(
-    r"<!--[^-]*(?:-(?!->)[^-]*)*|<(script|style|template)\b[^<]*(?:<(?!/\1)[^<]*)*", re.IGNORECASE
-)  # written so, twice as fast as with '.*?'
-_HEAD_END = re.compile(r"</head\s*>|<body[\s>]", re.IGNORECASE)
-_TAG = re.compile(r"<(html|meta|link)\s((?:[^<>\"']|\"[^\"<]*\"|'[^'<]*')*)>", re.IGNORECASE)
-_ATTRIBUTE = re.compile(r"([a-z][a-z:-]*)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"']+))", re.IGNORECASE)
-
 _ROBOTS = ("robots", "googlebot", "ccbot")
 _DIRECTIVE = re.compile(r"(?<![\w-])(noindex|none|noai|noimageai)(?![\w-])")
 _LIMIT = re.compile(r"max-[a-z-]+ ?: ?[\w-]+")
@@ -46,14 +41,15 @@ _DATES = (
     *("dcterms.date", "dcterms.created", "pubdate", "publishdate", "publish-date", "parsely-pub-date", "sailthru.date"),
 )
 """Names of meta tags that tell when a page was published, the surest first."""
-_DATE_IN_SCRIPT = re.compile(r"\"datePublished\"\s*:\s*\"([^\"<>]{4,40})\"")
-_TIME = re.compile(r"<time\s(?:[^<>\"']|\"[^\"<]*\"|'[^'<]*')*?datetime\s*=\s*[\"']?([^\"'<>]{4,40})")
+_DATE_IN_SCRIPT = re.compile(rb"\"datePublished\"\s*:\s*\"([^\"<>]{4,40})\"")
+_TIME = re.compile(rb"<time\s(?:[^<>\"']|\"[^\"<]*\"|'[^'<]*')*?datetime\s*=\s*[\"']?([^\"'<>]{4,40})")
 
 
-def hints(html: str, headers: Mapping[str, str], url: str = "") -> Hints:
-    """html: the decoded page, '' where it is no HTML; headers: of the answer, names in lower case; url: the page's."""
-    window = html[:WINDOW]
-    tags = list(_tags(_head(window)))
+def hints(html: str | bytes, headers: Mapping[str, str], url: str = "") -> Hints:
+    """html: the page, decoded or in UTF-8, '' where it is no HTML; headers: of the answer, names in lower case; url:
+    the page's."""
+    window = (html if isinstance(html, bytes) else html.encode("utf-8", "replace"))[:WINDOW]
+    tags = _tags(window)
     metas: dict[str, str] = {}
     robots = [headers.get("x-robots-tag", "")]
     for tag, attributes in tags:
@@ -78,22 +74,15 @@ def hints(html: str, headers: Mapping[str, str], url: str = "") -> Hints:
     )
 
 
-def _head(window: str) -> str:
-    """The markup up to the body, without comments and scripts."""
-    end = window.find("</head>")  # tens of times faster than the expression, and nearly always there
-    if end < 0:
-        match = _HEAD_END.search(window)
-        end = match.start() if match else len(window)
-    return _NOT_MARKUP.sub("", window[:end])
-
-
-def _tags(head: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """(name, attributes) of the tags that may hold hints."""
-    for match in _TAG.finditer(head):
-        attributes: dict[str, str] = {}
-        for name, double, single, bare in _ATTRIBUTE.findall(match[2]):
-            attributes.setdefault(name.lower(), entities.unescape(double or single or bare).strip())
-        yield match[1].lower(), attributes
+def _tags(window: bytes) -> list[tuple[str, dict[str, str]]]:
+    """(name, attributes) of the tags in the head that may hold hints."""
+    return [
+        (
+            name,
+            {key: (entities.unescape(value) if "&" in value else value).strip() for key, value in attributes.items()},
+        )
+        for name, attributes in _hints.tags(window)
+    ]
 
 
 def _language(tags: list[tuple[str, dict[str, str]]], headers: Mapping[str, str]) -> str:
@@ -125,20 +114,24 @@ _DAY_MONTH = re.compile(r"(?:[a-z]{3,9},?\s+)?(\d{1,2})\s+([a-z]{3})[a-z]*\.?,?\
 _MONTH_DAY = re.compile(r"(?:[a-z]{3,9},?\s+)?([a-z]{3})[a-z]*\.?\s+(\d{1,2}),?\s+(\d{4})\b", re.IGNORECASE)
 
 
-def _date(metas: Mapping[str, str], window: str) -> datetime.date | None:
+def _date(metas: Mapping[str, str], window: bytes) -> datetime.date | None:
     """The first statement that can be read as a date: meta tags, then JSON-LD, then a <time>."""
     for name in _DATES[:3]:
         if found := read_date(metas.get(name, "")):
             return found
-    place = window.find('"datePublished"')
-    if place >= 0 and (match := _DATE_IN_SCRIPT.search(window, place)) and (found := read_date(match[1])):
+    place = window.find(b'"datePublished"')
+    if (
+        place >= 0
+        and (match := _DATE_IN_SCRIPT.search(window, place))
+        and (found := read_date(match[1].decode("utf-8", "replace")))
+    ):
         return found
     for name in _DATES[3:]:
         if found := read_date(metas.get(name, "")):
             return found
-    place = window.find("<time")
+    place = window.find(b"<time")
     match = _TIME.search(window, place) if place >= 0 else None
-    return read_date(match[1]) if match else None
+    return read_date(match[1].decode("utf-8", "replace")) if match else None
 
 
 def read_date(written: str) -> datetime.date | None:

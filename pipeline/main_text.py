@@ -5,12 +5,12 @@ import functools
 import io
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from pipeline import block_features
-from pipeline.blocks import TAG, Tree
+from pipeline.blocks import TAG, TOKENS, Tree, bucket
 
 DEPTH = 6
 """Levels of each tree; shallower ones are filled up."""
@@ -18,37 +18,28 @@ UNIT = 256
 """Leaves are whole numbers of this part of a log odd, chances of one in UNIT squared."""
 LEAST = 0.2
 """Expected F1 below which nothing is kept."""
+TYPES = ("article", "service", "forum", "listing", "documentation", "collection", "product")
+"""Types of page that a model knows, in the order of the last columns of its weights."""
+_COMMENTS = [bucket(w) for w in ("comment", "comments", "commentlist", "commentary", "disqus", "respond", "kommentare")]
 MODEL = os.path.join(os.path.dirname(__file__), "models", "content.npz")
 
 
 @dataclass(frozen=True)
 class Model:
-    """weights: (BUCKETS,) of the words. feature, threshold: (trees, 2**DEPTH - 1), the nodes of each tree by level; a
-    block goes right where its feature is larger. leaf: (trees, 2**DEPTH), UNITs of log odds."""
+    """weights: (BUCKETS, PATHS + types) int16 and text_weights: (TEXT_BUCKETS,) int16, see block_features. feature
+    int32, threshold float32: (trees, 2**DEPTH - 1), the nodes of each tree by level; a block goes right where its
+    feature is larger. leaf: (trees, 2**DEPTH) int32, UNITs of log odds."""
 
     weights: np.ndarray
+    text_weights: np.ndarray
     feature: np.ndarray
     threshold: np.ndarray
     leaf: np.ndarray
 
-    def score(self, table: np.ndarray) -> np.ndarray:
-        """(blocks,) int64: UNITs of log odds. table: (blocks, FEATURES) float32."""
-        rows, inner = len(table), 2**DEPTH - 1
-        columns = np.ascontiguousarray(table.T).ravel()  # one tree after another: neighbours read what is near
-        column = (self.feature.astype(np.int64) * rows).ravel()
-        threshold = self.threshold.ravel()
-        number = np.arange(len(self.feature))[:, None]
-        root = number * inner
-        node = root + 1 + (table.T[self.feature[:, 0]] > self.threshold[:, :1])
-        for _ in range(DEPTH - 1):
-            place = column.take(node)
-            place += np.arange(rows)
-            right = columns.take(place) > threshold.take(node)
-            node *= 2
-            node += right
-            node -= root - 1
-        node += number - inner
-        return self.leaf.ravel().take(node).sum(axis=0, dtype=np.int64)
+    def score(self, tree: Tree) -> np.ndarray:
+        """(blocks,) int64: UNITs of log odds."""
+        trees = block_features.Trees(self.feature, self.threshold, self.leaf, DEPTH)
+        return block_features.score(tree, self.weights, self.text_weights, trees)
 
     def save(self) -> bytes:
         file = io.BytesIO()
@@ -60,7 +51,7 @@ class Model:
 def load() -> Model:
     """The shipped model."""
     with np.load(MODEL, allow_pickle=False) as file:
-        return Model(file["weights"], file["feature"], file["threshold"], file["leaf"])
+        return Model(**{field.name: file[field.name] for field in fields(Model)})
 
 
 @functools.cache
@@ -82,26 +73,44 @@ def choose(score: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, float]:
     return keep, float(expected[best])
 
 
-def extract(tree: Tree, texts: list[str], model: Model | None = None) -> str:
-    """The main text of a page, from `block_features.read`, by the shipped model or another."""
-    if not texts:
+def extract(tree: Tree, model: Model | None = None, comments: bool = True) -> str:
+    """The main text of a page, by the shipped model or another. comments: with what readers wrote under it."""
+    if not tree.texts:
         return ""
     model = model or load()
-    table, tokens = block_features.features(tree, texts, model.weights)
-    keep, _ = choose(model.score(table), tokens)
-    return render(tree, texts, np.flatnonzero(keep).tolist())
+    keep, _ = choose(model.score(tree), tree.counts[:, TOKENS].astype(np.int64))
+    if not comments and not is_forum(tree, model):
+        keep &= ~is_comment(tree, int(keep.argmax()))
+    return render(tree, np.flatnonzero(keep).tolist())
 
 
-def render(tree: Tree, texts: list[str], kept: list[int]) -> str:
+def is_forum(tree: Tree, model: Model) -> bool:
+    """Whether the words of a page's nodes speak for a forum before all other types of page."""
+    types = model.weights[tree.words, block_features.PATHS :].sum(axis=0, dtype=np.int64)
+    return int(types.argmax()) == TYPES.index("forum")
+
+
+def is_comment(tree: Tree, first: int) -> np.ndarray:
+    """(blocks,) bool: in a node that calls itself comments, below the block where the main text begins."""
+    says = np.logical_or.reduceat(np.isin(tree.words, _COMMENTS), tree.starts)[tree.kind]
+    inside = np.zeros(len(tree.blocks) + 1, np.int64)
+    for start, stop in tree.nodes[says & (tree.nodes[:, 3] > first), 3:].tolist():
+        inside[start] += 1
+        inside[stop] -= 1
+    return np.cumsum(inside[:-1]) > 0
+
+
+def render(tree: Tree, kept: list[int]) -> str:
     """The blocks as lines: an item of a list after a bullet, a row of a table on one line, `pre` as it stands."""
+    parent, tag, owner = tree.parent.tolist(), tree.tag.tolist(), tree.owner.tolist()
     lines: list[str] = []
     row = item = title = -1
     for block in kept:
-        above = _item_and_row(tree, tree.owner[block])
-        text = texts[block]
-        if title >= 0 and text == texts[title] and lines:
+        above = _item_and_row(parent, tag, owner[block])
+        text = tree.texts[block]
+        if title >= 0 and text == tree.texts[title] and lines:
             continue
-        if tree.tag[tree.owner[block]] == TAG["h1"] and title < 0:
+        if tag[owner[block]] == TAG["h1"] and title < 0:
             title = block
         if above[1] >= 0 and above[1] == row and "\n" not in text:
             lines[-1] += " | " + text
@@ -113,16 +122,20 @@ def render(tree: Tree, texts: list[str], kept: list[int]) -> str:
     return "\n".join(lines)
 
 
-_LI, _TR, _PRE = TAG["li"], TAG["tr"], TAG["pre"]
+_LI, _TR = TAG["li"], TAG["tr"]
+_NEAR = 40
+"""Nodes above a block that are looked at."""
 
 
-def _item_and_row(tree: Tree, node: int) -> tuple[int, int]:
+def _item_and_row(parent: list[int], tag: list[int], node: int) -> tuple[int, int]:
     """The innermost list item and table row that a node is in; -1 where there is none."""
     item = row = -1
-    while node and row < 0:
-        if tree.tag[node] == _LI and item < 0:
+    for _ in range(_NEAR):
+        if tag[node] == _LI and item < 0:
             item = node
-        elif tree.tag[node] == _TR:
+        elif tag[node] == _TR:
             row = node
-        node = tree.parent[node]
+        if not node or row >= 0:
+            break
+        node = parent[node]
     return item, row

@@ -9,7 +9,7 @@ import functools
 
 import numpy as np
 
-from pipeline import words
+from pipeline import _text, words
 
 ENCODINGS = (
     "latin-1", "cp1252", "cp1250", "cp1254", "cp1257", "iso8859-2", "cp437", "mac-roman", "cp1251", "cp1253",
@@ -72,36 +72,7 @@ def table() -> np.ndarray:
     return packed
 
 
-def _is_ascii_letter(points: np.ndarray) -> np.ndarray:
-    return ((points | 0x20) - ord("a")).astype(np.uint32) < 26
-
-
-def suspects(points: np.ndarray, packed: np.ndarray | None = None) -> np.ndarray:
-    """Places in `words.codes(text)` at which a misread UTF-8 sequence or a C1 control may stand, ascending.
-    packed: (characters,) table()[points], where it is at hand; its upper six bits are not looked at."""
-    if not len(points):
-        return np.zeros(0, np.int64)
-    packed = table()[points] if packed is None else packed
-    places = np.flatnonzero((packed[:-1] >> np.uint32(_BITS)) & packed[1:] & np.uint32((1 << _BITS) - 1))
-    if 0x80 <= points[-1] < 0xA0:
-        places = np.append(places, len(points) - 1)
-    return places[_is_suspect(points, places)] if len(places) else places
-
-
-def _is_suspect(points: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """(places,) bool, by the characters around each place, from the one before it to the third behind it."""
-    padded = np.concatenate((np.zeros(1, points.dtype), np.minimum(points, 0xFFFF), np.zeros(3, points.dtype)))
-    before, first, second, third, fourth = (padded.take(places + k) for k in range(5))
-    leads_2, leads_3, tails, signs = _tables()
-    pairs = leads_2[first] & tails[second]
-    found = (first >= 0x80) & (first < 0xA0)
-    found |= pairs & ~np.uint16(_PAIRS) != 0
-    found |= pairs & leads_2[third] & tails[fourth] != 0
-    latin = _is_ascii_letter(before) | _is_ascii_letter(third)  # no Cyrillic or Greek pair stands beside one
-    found |= (pairs & np.uint16(_NOT_LATIN) != 0) & latin
-    found |= (second == 0x20) & (leads_2[first] & _SPACED != 0) | (second == 0x3F) & (leads_2[first] & _QUESTIONED != 0)
-    around = leads_3[first] & _SPACED != 0
-    lost_2, lost_3 = around & (second == 0x20), around & (third == 0x20) & (second > 0x7F) | (third == 0x3F)
-    triples = leads_3[first] & (tails[second] | _LATIN_1 * lost_2) & (tails[third] | _LATIN_1 * lost_3)
-    triples &= (signs[second] | signs[third]) | ~np.uint16(_CYRILLIC)  # Ukrainian has 'дії' in every other line
-    return found | (triples != 0)
+def suspects(points: np.ndarray) -> np.ndarray:
+    """Places in `words.codes(text)` at which a misread UTF-8 sequence or a C1 control may stand, ascending. The table
+    finds candidates; the characters around each, from the one before it to the third behind it, decide."""
+    return np.frombuffer(_text.suspects(points, table(), *_tables()), np.int64)

@@ -19,7 +19,8 @@ _SHOWN = ["url", "crawl_time", "title", "language", "language_score", "words", "
 _TOLD = [
     *("id", "url", "crawl_time", "source_file", "source_offset", "source_length", "source_record", "title"),
     *("page_date", "canonical", "noindex", "noai", "noimageai", "tdm_reserved"),
-    *("charset", "charset_source", "page_language", "robots", "truncated", "lines_in_language", *selection.COLUMNS),
+    *("charset", "charset_source", "page_language", "robots", "truncated", "lines_in_language"),
+    *("language", "language_score", "characters", "words", "lines"),
     *("verdict", "reasons", "cluster", "cluster_size", "winner", "copies", "validation"),
 ]
 _EXCERPT = 500
@@ -94,7 +95,7 @@ def _matching(corpus: Corpus, part: int, verdict, reason: Reason | None, label, 
     if verdict is not None:
         passes &= (table["verdict"].to_numpy() == 0) == (verdict == "kept")
     if reason is not None:
-        passes &= (table["reasons"].to_numpy() & np.uint32(reason.bit)) != 0
+        passes &= (table["reasons"].to_numpy() & np.uint64(reason.bit)) != 0
     return np.flatnonzero(passes)
 
 
@@ -154,7 +155,7 @@ def _version(corpus: Corpus, where: int) -> str:
 
 
 def _tell(corpus: Corpus, where: int) -> Iterator[str]:
-    row = corpus.row(where, _TOLD)
+    row = corpus.row(where, dict.fromkeys([*_TOLD, *selection.columns_read(corpus.respect, corpus.thresholds)]))
     yield safe(row["url"]) or "(no URL)"
     yield from _facts({**_origin(row), **_content(row)})
     yield "  rules" + ("" if corpus.selection is not None else ", by the default thresholds: nothing is selected yet")
@@ -198,8 +199,9 @@ def _rules(corpus: Corpus, row: dict[str, Any]) -> Iterator[str]:
     """Every rule with what it saw, in the order of the funnel."""
     bits = row["reasons"] if "reasons" in row else _judge(corpus, row)
     for reason in Reason:
-        asked = reason in selection.RULES or (reason is Reason.OTHER_LANGUAGE and corpus.languages)
-        asked = asked or reason in [selection.WISHES[wish][0] for wish in corpus.respect]
+        asked = bool(selection.limits_of(reason, corpus.thresholds)) or reason is Reason.NO_LANGUAGE
+        asked |= reason is Reason.OTHER_LANGUAGE and bool(corpus.languages)
+        asked |= reason in [selection.WISHES[wish][0] for wish in corpus.respect]
         if reason.is_drop or not (asked or bits & reason.bit):
             continue
         verdict = "FAIL" if bits & reason.bit else "pass"
@@ -208,7 +210,7 @@ def _rules(corpus: Corpus, row: dict[str, Any]) -> Iterator[str]:
 
 def _judge(corpus: Corpus, row: dict[str, Any]) -> int:
     columns: dict[str, np.ndarray] = {
-        n: np.array([row[n]], _type(row[n])) for n in selection.columns_read(corpus.respect)
+        n: np.array([row[n]], _type(row[n])) for n in selection.columns_read(corpus.respect, corpus.thresholds)
     }
     return int(selection.judge(columns, corpus.thresholds, corpus.languages, corpus.respect)[0])
 
@@ -222,12 +224,10 @@ def _seen(corpus: Corpus, reason: Reason, row: dict[str, Any]) -> str:
         return "; ".join(told(c) for c in compared)
     if reason in (Reason.NO_LANGUAGE, Reason.OTHER_LANGUAGE):
         return f"language {row['language']}"
-    if reason is Reason.PLACEHOLDER:
-        return f"placeholder text: {'yes' if row['placeholder'] else 'no'}"
     for wished, column in selection.WISHES.values():
         if reason is wished:
             return f"{column}: {'yes' if row[column] else 'no'}"
-    return "does not apply to this script" if reason in selection.RULES else reason.about
+    return "means nothing in this language" if reason in selection.RULES else reason.about
 
 
 def _outcome(corpus: Corpus, row: dict[str, Any], where: int) -> dict[str, str]:

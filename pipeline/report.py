@@ -12,7 +12,7 @@ from pipeline import books, card, findings, folder, markup, report_languages
 from pipeline.findings import Example, Findings
 from pipeline.folder import Corpus
 from pipeline.markup import code, quote, table, text
-from pipeline.selection import Thresholds
+from pipeline.thresholds import NONE
 
 REPORT = "report.html"
 _FILES, _RANGES = 200, 8
@@ -247,7 +247,8 @@ def _settings(corpus: Corpus) -> str:
     """settings.toml as it is; what differs from the default is said."""
     shown = ""
     for section, values in corpus.settings.items():
-        kind = Thresholds if section == "thresholds" else settings.SECTIONS.get(section)
+        kind = settings.SECTIONS.get(section)
+        values = NONE.changed(values, section).table() if section == "thresholds" else values
         fields = getattr(kind, "__dataclass_fields__", {})
         rows = [[code(k), code(_value(v, fields.get(k))), _default(v, fields.get(k))] for k, v in values.items()]
         heads, kinds = ["name", "value", "instead of"], "ttt"

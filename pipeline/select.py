@@ -8,7 +8,7 @@ Four maps over runs of parts, with two exchanges of keys between them:
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from corpus import document, mixture, settings, storage
 from corpus.document import SELECTION, Reason
 from corpus.terminal import StepError
-from pipeline import blocklist, books, duplicates, extract, selection
+from pipeline import blocklist, books, columns, duplicates, extract, selection
 from pipeline.items import add_receipts, no_tick
 from pipeline.selection import CONTESTANT, VERDICT, Thresholds
 
@@ -202,15 +202,15 @@ def _of_part(table: np.ndarray, part: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _columns(job: Job, *more: str) -> list[str]:
     """The columns of documents that the rules read, and more."""
-    return [*selection.columns_read(job.settings.respect), *(["url"] if job.blocked else []), *more]
+    return [*selection.columns_read(job.settings.respect, job.thresholds), *(["url"] if job.blocked else []), *more]
 
 
 def _judge(table: dict[str, np.ndarray], job: Job) -> np.ndarray:
-    """(documents,) uint32 bit sets of the rules that fail, the blocklist among them."""
+    """(documents,) uint64 bit sets of the rules that fail, the blocklist among them."""
     bits = selection.judge(table, job.thresholds, job.settings.languages, job.settings.respect)
     if job.blocked:
         listed = blocklist.made(job.path("selection", "work", BLOCKLIST), job.blocked)
-        bits[listed.blocks(table["url"])] |= np.uint32(Reason.BLOCKED.bit)
+        bits[listed.blocks(table["url"])] |= np.uint64(Reason.BLOCKED.bit)
     return bits
 
 
@@ -228,7 +228,7 @@ def contest(run: Run, job: Job) -> tuple[list[tuple[int, bytes]], dict]:
     clusters = _of_run(run, job, "clusters", CLUSTERED)
     found, amounts = [], np.zeros(len(job.labels), np.int64)
     for k, part in enumerate(run.parts):
-        table = _numpy(_read(job.path("documents", part), _columns(job, *_CONTEST)))
+        table = _numpy(columns.read(job.folder, part, _columns(job, *_CONTEST)))
         passes = _judge(table, job) == 0
         label = np.searchsorted(np.array(job.labels), table["language"].astype(str))
         np.add.at(amounts, label[passes], table["characters"][passes].astype(np.int64))
@@ -299,16 +299,16 @@ def apply(run: Run, job: Job, copies: dict[str, float], tick=no_tick) -> dict:
     winners = _of_run(run, job, "work", VERDICT)
     total: dict[str, Any] = {}
     for k, part in enumerate(run.parts):
-        table = _numpy(_read(job.path("documents", part), _columns(job, "id", "site_hash")))
-        columns = _decide(
+        table = _numpy(columns.read(job.folder, part, _columns(job, "id", "site_hash")))
+        decided = _decide(
             table, run.first + k, job, copies, _of_part(clusters, run.first + k), _of_part(winners, run.first + k)
         )
         source = extract.read_part_metadata(job.path("documents", part))
         if not source:
             raise StepError(f"{part}: changed while it was read; run select again")
-        receipt = books.of_selection(table, columns, run.first + k)
+        receipt = books.of_selection(table, decided, run.first + k)
         metadata = document.metadata(fingerprint=job.fingerprint, aligned=source["fingerprint"], receipt=receipt)
-        _write_part(job.path("selection", part), columns, metadata)
+        _write_part(job.path("selection", part), decided, metadata)
         total = add_receipts([total, receipt])
     return total
 
@@ -325,11 +325,11 @@ def _decide(table, part: int, job: Job, copies: dict[str, float], clusters, winn
     lost = np.zeros(len(own), np.uint8)
     lost[rows] = entries["reason"]
     for reason in (Reason.SAME_URL, Reason.SAME_TEXT, Reason.NEAR_DUPLICATE):
-        bits[lost == reason] |= np.uint32(reason.bit)
+        bits[lost == reason] |= np.uint64(reason.bit)
     validation = (selection.uniform(table["site_hash"], job.settings.seed + 1) < job.settings.validation) & (bits == 0)
     times = np.where(bits == 0, selection.draw(table["id"], table["language"], copies, job.settings.seed), 0)
     times = np.where(validation, 1, times).astype(np.uint8)
-    bits[(bits == 0) & (times == 0)] |= np.uint32(Reason.NOT_DRAWN.bit)
+    bits[(bits == 0) & (times == 0)] |= np.uint64(Reason.NOT_DRAWN.bit)
     return {
         "verdict": selection.verdicts(bits),
         "reasons": bits,
@@ -341,9 +341,9 @@ def _decide(table, part: int, job: Job, copies: dict[str, float], clusters, winn
     }
 
 
-def _write_part(path: str, columns: dict[str, np.ndarray], metadata: dict[bytes, bytes]) -> None:
+def _write_part(path: str, decided: dict[str, np.ndarray], metadata: dict[bytes, bytes]) -> None:
     table = pa.Table.from_arrays(
-        [pa.array(columns[f.name], f.type) for f in SELECTION], schema=SELECTION.with_metadata(metadata)
+        [pa.array(decided[f.name], f.type) for f in SELECTION], schema=SELECTION.with_metadata(metadata)
     )
     with storage.writing(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
@@ -360,10 +360,17 @@ def cluster_fingerprint(documents: dict, plan: str, near_duplicates: bool) -> st
 
 def fingerprint(clusters: str, select: settings.Select, thresholds: Thresholds, blocked: str = "") -> str:
     """What a selection depends on. blocked: digest of the blocklist, which counts instead of its paths."""
-    sources = ("selection.py", "blocklist.py", "languages.tsv", "../corpus/mixture.py")
+    sources = (
+        "selection.py",
+        "thresholds.py",
+        "blocklist.py",
+        "languages.tsv",
+        "stop_words.tsv",
+        "../corpus/mixture.py",
+    )
     code = settings.code(os.path.dirname(__file__), *sources)
     values = {**settings.substance(select), "url_blocklist": blocked}
-    return settings.fingerprint(clusters, values, asdict(thresholds), code)
+    return settings.fingerprint(clusters, values, thresholds.table(), code)
 
 
 def kept_clusters(folder: str, mark: str) -> bool:

@@ -1,56 +1,30 @@
 """Signals -> Reasons, by Thresholds; winners of clusters; copies. Over columns of many documents at once.
 
-Adding a rule means a field in Thresholds, a line in RULES and a Reason.
+Adding a rule means a Reason, a line in RULES and a number in presets.tsv.
 """
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from corpus.document import Reason, Signals
-from pipeline import duplicates, language
+from corpus.document import Reason
+from pipeline import duplicates, language, stopwords
+from pipeline.thresholds import QUALITY, Thresholds
 
 Columns = Mapping[str, np.ndarray]
 """Column name -> (documents,) values; strings as objects."""
 
 
-@dataclass(frozen=True)
-class Thresholds:
-    """What a document must keep to. Gopher = arXiv:2112.11446, FineWeb = arXiv:2406.17557; ours = DESIGN.md."""
-
-    min_language_score: float = 0.0  # ours; 0: each language's own cut (languages.tsv)
-    min_words: int = 20  # Gopher has 50; short pages of small languages are worth keeping
-    max_words: int = 100_000  # Gopher
-    min_mean_word_length: float = 2.0  # Gopher has 3, for English; Korean and Vietnamese words are shorter
-    max_mean_word_length: float = 14.0  # Gopher has 10, for English; Finnish and Turkish words are longer
-    max_symbols_per_word: float = 0.1  # Gopher
-    min_letter_words: float = 0.7  # Gopher has 0.8 with another definition of word
-    max_bullet_lines: float = 0.9  # Gopher
-    max_cut_lines: float = 0.3  # Gopher
-    min_ended_lines: float = 0.05  # FineWeb has 0.12; many scripts end fewer lines with a mark
-    max_repeated_lines: float = 0.3  # Gopher
-    max_repeated_line_characters: float = 0.2  # Gopher
-    max_repeated_words: float = 0.3  # ours, for runs of five words; Gopher's range is 0.15 to 0.10
-
-
-COLUMNS = ("language", "language_score", *(f.name for f in fields(Signals)))
-"""What the rules read."""
-
 _NO_LANGUAGE = ("und_", "zxx_")
 _UNSPACED = ("Hans", "Hant", "Hani", "Jpan", "Thai", "Laoo", "Khmr", "Mymr", "Tibt", "Yiii")
-_UNMARKED = ("Thai", "Laoo")
+_UNMARKED = ("Thai", "Laoo", "Tibt")
 
 
-def _spaced(columns: Columns) -> np.ndarray:
-    """Whether the script puts spaces between words."""
-    return _by_label(columns["language"], lambda label: label.partition("_")[2] not in _UNSPACED)
-
-
-def _marked(columns: Columns) -> np.ndarray:
-    """Whether the script has marks that end a sentence."""
-    return _by_label(columns["language"], lambda label: label.partition("_")[2] not in _UNMARKED)
+_DENSE = ("Hans", "Hant", "Hani", "Jpan")
+_CASED = ("Latn", "Cyrl", "Grek", "Armn", "Cher", "Adlm")
 
 
 def _by_label(labels: np.ndarray, function: Callable) -> np.ndarray:
@@ -59,57 +33,88 @@ def _by_label(labels: np.ndarray, function: Callable) -> np.ndarray:
     return np.array([function(v) for v in values.tolist()])[index] if len(values) else np.empty(0, bool)
 
 
+def _not_in(scripts: tuple[str, ...]) -> Callable[[str], bool]:
+    return lambda label: label.partition("_")[2] not in scripts
+
+
 def _cut(label: str) -> float:
     row = language.languages().get(label)
     return row.cut if row else 0.5
 
 
-@dataclass(frozen=True)
-class Rule:
-    """A document fails where `fails` says so, or where a column lies outside its limits and `applies` holds.
-
-    limits: pairs of a column and a field of Thresholds; min_... is the least that passes, max_... the most.
-    """
-
-    limits: tuple[tuple[str, str], ...] = ()
-    applies: Callable[[Columns], np.ndarray] | None = None
-    fails: Callable[[Columns, Thresholds], np.ndarray] | None = None
-
-    def __call__(self, columns: Columns, thresholds: Thresholds) -> np.ndarray:
-        """(documents,) bool: who fails."""
-        if self.fails is not None:
-            return self.fails(columns, thresholds)
-        outside = np.zeros(len(columns["words"]), bool)
-        for column, name in self.limits:
-            limit = getattr(thresholds, name)
-            outside |= columns[column] < limit if name.startswith("min_") else columns[column] > limit
-        return outside if self.applies is None else outside & self.applies(columns)
-
-
-def _unsure(columns: Columns, thresholds: Thresholds) -> np.ndarray:
-    cut = thresholds.min_language_score or _by_label(columns["language"], _cut).astype(np.float32)
-    return columns["language_score"] < cut
-
-
-RULES: dict[Reason, Rule] = {
-    Reason.NO_LANGUAGE: Rule(fails=lambda c, t: _by_label(c["language"], lambda label: label[:4] in _NO_LANGUAGE)),
-    Reason.UNSURE_LANGUAGE: Rule((("language_score", "min_language_score"),), fails=_unsure),
-    Reason.TOO_SHORT: Rule((("words", "min_words"),)),
-    Reason.TOO_LONG: Rule((("words", "max_words"),)),
-    Reason.WORD_LENGTH: Rule(
-        (("mean_word_length", "min_mean_word_length"), ("mean_word_length", "max_mean_word_length")), _spaced
-    ),
-    Reason.SYMBOLS: Rule((("symbols_per_word", "max_symbols_per_word"),)),
-    Reason.FEW_LETTERS: Rule((("letter_words", "min_letter_words"),)),
-    Reason.BULLETS: Rule((("bullet_lines", "max_bullet_lines"),)),
-    Reason.CUT_LINES: Rule((("cut_lines", "max_cut_lines"),)),
-    Reason.LOOSE_LINES: Rule((("ended_lines", "min_ended_lines"),), _marked),
-    Reason.REPEATED_LINES: Rule(
-        (("repeated_lines", "max_repeated_lines"), ("repeated_line_characters", "max_repeated_line_characters"))
-    ),
-    Reason.REPEATED_WORDS: Rule((("repeated_words", "max_repeated_words"),)),
-    Reason.PLACEHOLDER: Rule(fails=lambda c, t: c["placeholder"].astype(bool)),
+RULES: dict[Reason, tuple[str, ...]] = {
+    Reason.NO_LANGUAGE: (),
+    Reason.UNSURE_LANGUAGE: ("min_language_score",),
+    Reason.TOO_SHORT: ("min_words", "min_characters", "min_lines", "min_paragraphs"),
+    Reason.TOO_LONG: ("max_words", "max_characters", "max_lines", "max_paragraphs"),
+    Reason.WORD_LENGTH: ("min_mean_word_length", "max_mean_word_length", "min_longest_word", "max_longest_word"),
+    Reason.SYMBOLS: ("max_hashes_per_word", "max_ellipses_per_word"),
+    Reason.FEW_LETTERS: ("min_letter_words",),
+    Reason.FEW_STOP_WORDS: ("min_stop_words", "min_stop_word_share"),
+    Reason.DIGITS: ("max_digit_characters",),
+    Reason.UPPER_CASE: ("max_upper_letters",),
+    Reason.SIGNS: ("max_punctuation_characters", "min_punctuation_characters", "max_symbol_characters"),
+    Reason.MIXED_SCRIPTS: ("max_mixed_words", "max_other_scripts"),
+    Reason.BULLETS: ("max_bullet_lines",),
+    Reason.CUT_LINES: ("max_cut_lines",),
+    Reason.LOOSE_LINES: ("min_ended_lines", "min_prose_lines"),
+    Reason.SHORT_LINES: ("max_short_lines", "min_mean_line_length", "min_long_lines", "max_newlines_per_word"),
+    Reason.FEW_SENTENCES: ("min_sentences", "min_prose_sentences", "max_mean_sentence_length"),
+    Reason.REPEATED_LINES: ("max_repeated_lines", "max_repeated_line_characters"),
+    Reason.REPEATED_PARAGRAPHS: ("max_repeated_paragraphs", "max_repeated_paragraph_characters"),
+    Reason.TOP_WORDS: ("max_top_2_gram", "max_top_3_gram", "max_top_4_gram", "max_stop_word_share"),
+    Reason.REPEATED_WORDS: tuple(f"max_repeated_{n}_grams" for n in range(5, 11)),
+    Reason.MONOTONOUS: ("min_distinct_words", "min_compression"),
+    Reason.PLACEHOLDER: ("max_placeholder",),
+    Reason.CODE: ("max_curly_brackets",),
+    Reason.POLICY: ("max_policy_characters",),
+    Reason.LINK: ("max_url_depth", "max_url_parameters", "max_url_digits"),
+    Reason.QUALITY: (),
 }
+"""The limits (thresholds.py) that each rule holds a document to; QUALITY has those of the columns quality_..."""
+
+MEANING: dict[str, Callable[[str], bool]] = {
+    **dict.fromkeys(("mean_word_length", "longest_word", "distinct_words"), _not_in(_UNSPACED)),
+    **dict.fromkeys(
+        ("sentences", "mean_sentence_length", "ended_lines", "prose_lines", "prose_sentences"), _not_in(_UNMARKED)
+    ),
+    **dict.fromkeys(("short_lines", "long_lines", "mean_line_length"), _not_in(_DENSE)),
+    **dict.fromkeys(("stop_words", "stop_word_share"), stopwords.known),
+    "upper_letters": lambda label: label.partition("_")[2] in _CASED,
+}
+"""Column -> whether its limits mean something in a language; they never fire where they do not."""
+
+
+def limits_of(reason: Reason, thresholds: Thresholds) -> list[str]:
+    """The limits of a rule that are on somewhere."""
+    on = thresholds.names()
+    if reason is Reason.QUALITY:
+        return [name for name in on if QUALITY.fullmatch(name[4:])]
+    if reason is Reason.UNSURE_LANGUAGE:  # without one, each language has its own cut
+        return list(RULES[reason])
+    return [name for name in RULES.get(reason, ()) if name in on]
+
+
+def limit_for(name: str, label: str, thresholds: Thresholds) -> float:
+    """A limit for documents of a language; nan where it is off or has no meaning. That of the share of stop words is a
+    part of the language's usual share, that of the score is the language's own cut if it is 0 or off."""
+    meaning = MEANING.get(name[4:])
+    if meaning is not None and not meaning(label):
+        return math.nan
+    limit = thresholds.limit(name, label)
+    if name == "min_language_score":
+        return limit or _cut(label)
+    if limit is None:
+        return math.nan
+    return limit * stopwords.table()[label].share if name == "min_stop_word_share" else limit
+
+
+def outside(name: str, values: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """(documents,) bool: which values a limit of that name rejects. Shares are compared as the columns hold them, as
+    float32, so that 0.1 is 0.1."""
+    if values.dtype.kind == "f":
+        limits = limits.astype(values.dtype)
+    return values < limits if name.startswith("min_") else values > limits
 
 
 @dataclass(frozen=True)
@@ -124,21 +129,17 @@ class Comparison:
 
     @property
     def fails(self) -> bool:
-        value = np.float32(self.value)  # columns are compared as float32
-        return bool(value < np.float32(self.limit) if self.least else value > np.float32(self.limit))
+        value = np.array([self.value], np.float32 if isinstance(self.value, float) else None)
+        return bool(outside("min_" if self.least else "max_", value, np.array([self.limit]))[0])
 
 
 def comparisons(reason: Reason, row: Mapping[str, Any], thresholds: Thresholds) -> list[Comparison]:
     """What a rule compares in one document (a row by column name); [] where it compares nothing."""
-    rule = RULES.get(reason, Rule())
-    if rule.applies is not None and not rule.applies({"language": np.array([row["language"]], object)})[0]:
-        return []
     found = []
-    for column, name in rule.limits:
-        limit = getattr(thresholds, name)
-        if name == "min_language_score":
-            limit = limit or _cut(row["language"])
-        found.append(Comparison(column, row[column], limit, name.startswith("min_")))
+    for name in limits_of(reason, thresholds):
+        limit = limit_for(name, row["language"], thresholds)
+        if not math.isnan(limit):
+            found.append(Comparison(name[4:], row[name[4:]], limit, name.startswith("min_")))
     return found
 
 
@@ -150,24 +151,33 @@ WISHES: dict[str, tuple[Reason, str]] = {
 """What a page may ask for, as settings name it -> the reason to reject it, and the column that tells."""
 
 
-def columns_read(respect: tuple[str, ...]) -> list[str]:
-    """The columns that `judge` needs."""
-    return [*COLUMNS, *(WISHES[wish][1] for wish in respect)]
+def columns_read(respect: tuple[str, ...], thresholds: Thresholds) -> list[str]:
+    """The columns that `judge` needs; words and characters whoever counts."""
+    limited = [name[4:] for reason in RULES for name in limits_of(reason, thresholds)]
+    return [*dict.fromkeys(["language", "words", "characters", *limited, *(WISHES[wish][1] for wish in respect)])]
 
 
 def judge(
     columns: Columns, thresholds: Thresholds, wanted: tuple[str, ...] = (), respect: tuple[str, ...] = ()
 ) -> np.ndarray:
-    """(documents,) uint32 bit sets of every rule that fails. `wanted`: labels to keep, () = all; `respect`: names of
+    """(documents,) uint64 bit sets of every rule that fails. `wanted`: labels to keep, () = all; `respect`: names of
     WISHES that count."""
-    bits = np.zeros(len(columns["words"]), np.uint32)
+    bits = np.zeros(len(columns["language"]), np.uint64)
+    labels, index = np.unique(columns["language"].astype(str), return_inverse=True)
+    names = labels.tolist()
+
+    def fail(reason: Reason, failing: np.ndarray) -> None:
+        np.bitwise_or(bits, np.uint64(reason.bit), out=bits, where=failing)
+
     for reason, column in (WISHES[wish] for wish in respect):
-        bits |= np.where(columns[column].astype(bool), np.uint32(reason.bit), np.uint32(0))
-    for reason, rule in RULES.items():
-        bits |= np.where(rule(columns, thresholds), np.uint32(reason.bit), np.uint32(0))
+        fail(reason, columns[column].astype(bool))
+    fail(Reason.NO_LANGUAGE, np.array([label[:4] in _NO_LANGUAGE for label in names], bool)[index])
+    for reason in RULES:
+        for name in limits_of(reason, thresholds):
+            limits = np.array([limit_for(name, label, thresholds) for label in names], np.float64)
+            fail(reason, outside(name, columns[name[4:]], limits[index]))
     if wanted:
-        other = _by_label(columns["language"], lambda label: label not in wanted)
-        bits |= np.where(other, np.uint32(Reason.OTHER_LANGUAGE.bit), np.uint32(0))
+        fail(Reason.OTHER_LANGUAGE, np.array([label not in wanted for label in names], bool)[index])
     return bits
 
 
@@ -175,7 +185,7 @@ def verdicts(bits: np.ndarray) -> np.ndarray:
     """(documents,) uint8: 0 = kept, else the first failing Reason in the order of the funnel."""
     first = np.zeros(len(bits), np.uint8)
     for reason in sorted((r for r in Reason if not r.is_drop), reverse=True):
-        first[(bits & np.uint32(reason.bit)) != 0] = reason
+        first[(bits & np.uint64(reason.bit)) != 0] = reason
     return first
 
 

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field
 
 from corpus import document, settings, shards, storage
 from corpus.terminal import StepError, UserError, amount, size
-from pipeline import blocklist, books, extract, items, language, select, tokenize
+from pipeline import annotate, blocklist, books, extract, items, language, select, tokenize
 from pipeline.flow import Runner, Tasks
-from pipeline.selection import Thresholds
+from pipeline.thresholds import QUALITY, Thresholds
 
 MARKER = "settings.toml"
 
@@ -146,6 +146,46 @@ def documents_of(folder: str) -> tuple[list[items.Item], dict]:
     return plan, receipt
 
 
+# --- annotate -----------------------------------------------------------------------------------------------------
+
+
+def run_annotate(wanted: list[annotate.Column], runner: Runner, options: Options) -> None:
+    """Documents -> columns/<name>/ for each column. A column that another model made is refused, unless `redo`."""
+    if not wanted:
+        return
+    folder = options.output
+    prepare_folder(folder, create=False)
+    plan, made = (items.read_plan(storage.join(folder, "documents")), {}) if options.slice else documents_of(folder)
+    for column in wanted:
+        mark = annotate.digest(column)
+        there = recorded(folder).get("columns", {}).get(column.name, mark)
+        if there != mark and not options.redo:
+            raise UserError(
+                f"{column.name}: made by another model or code before; name another, or --redo to replace it"
+            )
+        _record(folder, "columns", {**recorded(folder).get("columns", {}), column.name: mark})
+        begun = time.monotonic()
+        tasks = Tasks(storage.join(folder, "documents", items.PLAN), Slice(options.slice), len(plan))
+        receipt = runner.map(column.name, tasks, annotate.run, {"folder": folder, "column": column, "made": mark})
+        storage.sweep(folder)
+        if options.slice:
+            continue
+        if receipt["documents"] != made["documents"]:
+            raise StepError(f"{column.name}: {receipt['documents']:,} rows for {made['documents']:,} documents")
+        if receipt.get("skipped", 0) < len(plan):
+            books.note_time(folder, column.name, begun, runner.workers, receipt.get("skipped", 0))
+        options.said.append(f"{amount(receipt['documents'])} values in columns/{column.name}/")
+
+
+def _columns_made(folder: str, thresholds: Thresholds) -> dict[str, str]:
+    """The digests of the columns beside the documents that the thresholds need. Errors: UserError."""
+    made = recorded(folder).get("columns", {})
+    names = {name[4:] for name in thresholds.names() if QUALITY.fullmatch(name[4:])}
+    for name in sorted(names - set(made)):
+        raise UserError(f"{folder}: no column {name}; run python -m pipeline annotate, or leave out its threshold")
+    return {name: made[name] for name in sorted(names)}
+
+
 # --- select -------------------------------------------------------------------------------------------------------
 
 
@@ -169,6 +209,8 @@ def run_select(
     listed = blocklist.load(own.url_blocklist) if own.url_blocklist else None
     blocked = listed.digest if listed else ""
     mark = select.fingerprint(clusters, own, thresholds, blocked)
+    if needed := _columns_made(folder, thresholds):
+        mark = settings.fingerprint(mark, needed)
     there = books.read(folder, "selection")
     if there is not None and there.get("fingerprint") == mark and _all_there(folder, plan):
         options.said += [*books.summary_of_select(there), "nothing to do: the selection was made with these settings"]
@@ -191,7 +233,7 @@ def run_select(
     storage.sweep(folder)
     books.check_select(receipt, made)
     _record(folder, "select", {**settings.substance(own), "run_documents": run_documents})
-    _record(folder, "thresholds", asdict(thresholds))
+    _record(folder, "thresholds", thresholds.table())
     receipt = {**receipt, "fingerprint": mark}
     books.write(folder, "selection", receipt)
     books.note_time(folder, "select", begun, runner.workers)

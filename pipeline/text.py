@@ -9,7 +9,7 @@ import unicodedata
 import numpy as np
 import regex
 
-from pipeline import mojibake, words
+from pipeline import _text, mojibake, words
 
 MAX_MARKS = 32
 """Combining marks in a row that are kept: to normalise a longer run takes quadratic time."""
@@ -18,12 +18,9 @@ PIECE = 10_000
 MAX_ROUNDS = 8
 """Text can be damaged several times over; what is not at rest after so many repairs stays as it is."""
 
-_JOINER, _JUNK, _SPACE, _LINE_END, _MARK, _WHITE = (1 << k for k in range(26, 32))
+_JOINER, _JUNK, _SPACE, _LINE_END, _MARK = (1 << k for k in range(26, 31))
 """What is to be done with a code point: bits of `_table` above those of mojibake.table. _WHITE: a space or '\\n'."""
 _MARKS = regex.compile(rf"([\p{{M}}]{{{MAX_MARKS}}})[\p{{M}}]+")
-
-_Read = tuple[np.ndarray, np.ndarray]
-"""(characters,) code points of a text and their bits."""
 
 
 @functools.cache
@@ -43,53 +40,35 @@ def _table() -> np.ndarray:
     table[[0x09, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000]] = _SPACE
     table[[0x2800, 0x3164, 0xFFA0]] = _SPACE  # blanks that count as signs
     table[[0x0B, 0x0C, 0x0D, 0x1C, 0x1D, 0x1E, 0x2028, 0x2029]] = _LINE_END
-    table[[0x0A, 0x20]] = _WHITE
+    table[0x0A] = 0
     table[[0x180E, 0x200C, 0x200D]] = _JOINER
     return table | mojibake.table()
-
-
-def _read(text: str) -> _Read:
-    """Errors: UnicodeEncodeError for halves of surrogate pairs."""
-    points = np.frombuffer(text.encode("utf-32-le"), "<u4")
-    return points, _table().take(points)
 
 
 def clean(text: str) -> str:
     """Web text as it was meant: see the module. Halves of surrogate pairs are joined where two belong together, else
     dropped. Lines end in '\\n', are stripped, at most one in a row is empty."""
     try:
-        read = _read(text)
+        text.encode("utf-8")
     except UnicodeEncodeError:
-        return clean(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore"))
-    if "\r\n" in text:
-        text = text.replace("\r\n", "\n")
-        read = _read(text)
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
+    text = text.replace("\r\n", "\n")
     sound: set[str] = set()
-    tidied = False
     for _ in range(MAX_ROUNDS):
         before = text
-        text = _repaired(text, read, sound)
-        if text != before:
-            read = _read(text)
-        elif tidied:  # tidying what is tidy changes nothing
-            break
-        text, tidied = _tidied(text, read), True
+        suspicious, tidied = _look(text)
+        if suspicious and (repaired := repair(text, sound)) != text:
+            _, tidied = _look(repaired)
+        text = tidied
         if text == before:
             break
-        read = _read(text)
     return text
 
 
 def repair(text: str, sound: set[str]) -> str:
     """Lines with encoding damage repaired (ftfy). `sound`: pieces that were looked at and found sound; added to."""
-    return _repaired(text, _read(text), sound)
-
-
-def _repaired(text: str, read: _Read, sound: set[str]) -> str:
-    if text.isascii():
-        return text
-    points, bits = read
-    places = mojibake.suspects(points, bits)
+    points = words.codes(text)
+    places = mojibake.suspects(points)
     if not len(places):
         return text
     lines = text.split("\n")
@@ -119,41 +98,23 @@ def _ftfy_settings():
 
 def tidy(text: str) -> str:
     """Everything but the repair of encodings: characters without meaning, Unicode form, white space."""
-    return _tidied(text, _read(text))
+    return _look(text)[1]
 
 
-def _tidied(text: str, read: _Read) -> str:
-    points, bits = read
-    present = int(np.bitwise_or.reduce(bits)) if len(bits) else 0
-    if changed := bool(present & (_JUNK | _SPACE | _LINE_END)):
-        keep = bits & _JUNK == 0
-        points = np.where(bits & _SPACE, 32, np.where(bits & _LINE_END, 10, points))[keep]
-        bits = bits[keep]
-    if present & _JOINER and len(idle := _idle_joiners(points, bits)):
-        changed, points, bits = True, np.delete(points, idle), np.delete(bits, idle)
-    white = (bits & (_WHITE | _SPACE | _LINE_END)) != 0
-    if len(surplus := _surplus(white, points)):
-        changed, keep = True, np.ones(len(points), bool)
-        keep[surplus] = False
-        points, bits = points[keep], bits[keep]
-    if changed:
-        text = words.decode(points)
-    if not text.isascii():
-        text = _cut_marks(text, bits) if present & _MARK else text
-        normal = unicodedata.normalize("NFC", text)
-        if present & _MARK and normal != text:  # some marks come apart in NFC
-            normal = _cut_marks(normal, _read(normal)[1])
-        text = normal
-    return text
-
-
-def _idle_joiners(points: np.ndarray, bits: np.ndarray) -> np.ndarray:
-    """Places of joiners that shape nothing: beside no letter (or emoji) of a script that has use for them, or behind
-    another joiner."""
-    places = np.flatnonzero(bits & _JOINER)
-    before, after = np.where(places > 0, points[places - 1], 0), points[np.minimum(places + 1, len(points) - 1)]
-    again = np.concatenate(([False], np.diff(places) == 1))
-    return places[again | ~(_joined()[before] | _joined()[after])]
+def _look(text: str) -> tuple[bool, str]:
+    """Whether there may be encoding damage; the text tidied."""
+    suspicious, marks, kept = _text.tidy(words.codes(text), _table(), _joined())
+    if kept is not None:
+        text = kept.decode("utf-32-le")
+    if text.isascii():
+        return bool(suspicious), text
+    if marks > MAX_MARKS:
+        text = _MARKS.sub(r"\1", text)
+    if not unicodedata.is_normalized("NFC", text):
+        text = unicodedata.normalize("NFC", text)
+        if marks > MAX_MARKS // 4:  # some marks come apart in NFC
+            text = _MARKS.sub(r"\1", text)
+    return bool(suspicious), text
 
 
 @functools.cache
@@ -166,32 +127,3 @@ def _joined() -> np.ndarray:
         table[first:last] = True  # symbols, Brahmic scripts of the second plane, Adlam, emoji
     table[[0x203C, 0x2049, 0x20E3, 0xFE0F]] = True
     return table
-
-
-def _surplus(white: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Places of white space that goes: all of a run at either end, spaces beside line ends or other spaces, line ends
-    behind two. white: (characters,) whether it is ' ' or '\\n'."""
-    pairs = white[:-1] & white[1:]
-    if not len(white) or not (white[0] or white[-1] or pairs.any()):
-        return np.zeros(0, np.int64)
-    inner = np.concatenate((white[:1], pairs)) | np.concatenate((pairs, white[-1:]))
-    inner[0], inner[-1] = white[0], white[-1]
-    white = np.flatnonzero(inner)
-    begins = np.concatenate(([True], np.diff(white) != 1))
-    run = np.cumsum(begins) - 1
-    ends = points[white] == 10
-    count = np.cumsum(ends)
-    before = (count - ends)[begins]  # line ends before each run
-    goes = np.where(ends, count - before[run] > 2, ~begins | (np.bincount(run, ends) > 0)[run])
-    goes |= (run == 0) & (white[0] == 0)
-    goes |= (run == run[-1]) & (white[-1] == len(points) - 1)
-    return white[goes]
-
-
-def _cut_marks(text: str, bits: np.ndarray) -> str:
-    run = bits & _MARK != 0
-    for step in (1, 2, 4, 8, 16, 1):  # in the end: whether MAX_MARKS + 1 in a row begin here
-        run = run[:-step] & run[step:]
-        if not run.any():
-            return text
-    return _MARKS.sub(r"\1", text)

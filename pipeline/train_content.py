@@ -25,15 +25,15 @@ ROUNDS = 60
 PULL = 10.0
 """How hard the words' weights are drawn to nought: .3 gives an area under the curve of .877 on other sites, 10 .909."""
 TYPE_PULL = 2.0
+TEXT_ROUNDS = 40
 FOLDS = 4
 """Parts of the training sites; the word scores that the trees see come from the other parts."""
 BOOSTING = {
-    "objective": "binary", "learning_rate": 0.08, "num_leaves": 31, "max_depth": 6, "min_data_in_leaf": 60,
+    "objective": "binary", "learning_rate": 0.04, "num_leaves": 31, "max_depth": 6, "min_data_in_leaf": 60,
     "feature_fraction": 0.5, "bagging_fraction": 0.7, "bagging_freq": 1, "lambda_l2": 5.0, "max_bin": 127,
     "num_threads": 1, "deterministic": True, "force_col_wise": True, "seed": 1, "verbose": -1,
 }  # fmt: skip
-TREES = 100
-TYPES = ("article", "service", "forum", "listing", "documentation", "collection", "product")
+TREES = 300
 TEXT_TYPES = ("article", "documentation")
 
 
@@ -47,7 +47,6 @@ class Example:
     html: bytes
     gold: collections.Counter
     tree: blocks.Tree
-    texts: list[str]
     bags: list[collections.Counter]
     labels: np.ndarray
 
@@ -72,13 +71,13 @@ def read(path: str) -> list[Example]:
 
 
 def example(meta: dict, html: bytes, gold: str) -> Example:
-    tree, texts = block_features.read(html)
-    pieces = [tokens(text) for text in texts]
+    tree = blocks.read(html)
+    pieces = [tokens(text) for text in tree.texts]
     wanted = tokens(gold)
     bags = [collections.Counter(p) for p in pieces]
     bag = collections.Counter(wanted)
     labels = nearest(bags, bag, found(pieces, wanted))
-    return Example(meta["id"], meta["site"], meta, html, bag, tree, texts, bags, labels)
+    return Example(meta["id"], meta["site"], meta, html, bag, tree, bags, labels)
 
 
 def found(pieces: list[list[str]], wanted: list[str]) -> np.ndarray:
@@ -122,24 +121,46 @@ def nearest(bags: list[collections.Counter], gold: collections.Counter, start: n
     return labels
 
 
-def paths(examples: list[Example]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(words of the path of every block one after another, where each block's begin, the block's label)."""
-    flat, sizes, labels = [], [], []
+@dataclass
+class Paths:
+    """The different paths of all pages. words: one after another; starts: where each path's begin. blocks, good:
+    (paths,) how many blocks hang there, each as its page weighs it, and how much of that is labelled 1."""
+
+    words: np.ndarray
+    starts: np.ndarray
+    blocks: np.ndarray
+    good: np.ndarray
+
+
+def paths(examples: list[Example]) -> Paths:
+    flat: list[int] = []
+    sizes, blocks_at, good = [], [], []
     for e in examples:
-        kinds = list(e.tree.kinds)
-        cache: dict[int, list[int]] = {0: []}
-        for node in range(1, len(e.tree.tag)):
-            cache[node] = cache[e.tree.parent[node]] + list(kinds[e.tree.kind[node]])
-        for owner, label in zip(e.tree.owner, e.labels.tolist(), strict=True):
-            flat += cache[owner]
-            sizes.append(len(cache[owner]))
-            labels.append(label)
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    return np.array(flat, np.int32), starts, np.array(labels)
+        kinds = [k.tolist() for k in np.split(e.tree.words, e.tree.starts[1:])]
+        known: dict[tuple[int, int], int] = {}  # (path above, kind): path
+        words_of: list[list[int]] = [[]]
+        path = [0]
+        for parent, kind in e.tree.nodes[1:, :2].tolist():
+            key = (path[parent], kind)
+            if key not in known:
+                known[key] = len(words_of)
+                words_of.append(words_of[path[parent]] + kinds[kind])
+            path.append(known[key])
+        owner = np.array(path)[e.tree.owner]
+        weight = 1 / np.sqrt(max(1, len(owner)))
+        number, positive = np.bincount(owner, minlength=1), np.bincount(owner, e.labels, 1)
+        for k in np.flatnonzero(number).tolist():
+            if words_of[k]:
+                flat += words_of[k]
+                sizes.append(len(words_of[k]))
+                blocks_at.append(weight * number[k])
+                good.append(weight * positive[k])
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+    return Paths(np.array(flat, np.int32), starts, np.array(blocks_at), np.array(good))
 
 
 def word_weights(examples: list[Example]) -> np.ndarray:
-    """(BUCKETS, PATHS + types) int32, hundredths of log odds: what words say about the blocks below them, and about
+    """(BUCKETS, PATHS + types) int16, hundredths of log odds: what words say about the blocks below them, and about
     the type of their page."""
     text_like = [e for e in examples if e.meta["page_type"] in TEXT_TYPES]
     others = [e for e in examples if e.meta["page_type"] not in TEXT_TYPES]
@@ -148,69 +169,105 @@ def word_weights(examples: list[Example]) -> np.ndarray:
 
 
 def path_weights(examples: list[Example]) -> np.ndarray:
-    """(BUCKETS,) int32. Logistic regression by Adagrad: the label of a block by the words on its path."""
-    flat, starts, labels = paths(examples)
-    keep = np.diff(np.append(starts, len(flat))) > 0
-    starts, labels = starts[keep], labels[keep]
-    sizes = np.diff(np.append(starts, len(flat)))
-    weight = np.concatenate([np.full(len(e.texts), 1 / np.sqrt(max(1, len(e.texts)))) for e in examples])[keep]
+    """(BUCKETS,) int16. Logistic regression by Adagrad: the label of a block by the words on its path."""
+    p = paths(examples)
+    sizes = np.diff(np.append(p.starts, len(p.words)))
     values, squares, offset = np.zeros(blocks.BUCKETS), np.full(blocks.BUCKETS, 1e-8), 0.0
     for _ in range(ROUNDS):
-        score = np.add.reduceat(values[flat], starts) + offset
-        error = weight * (1 / (1 + np.exp(-score)) - labels)
-        slope = np.bincount(flat, weights=np.repeat(error, sizes), minlength=blocks.BUCKETS) + PULL * values
+        score = np.add.reduceat(values[p.words], p.starts) + offset
+        error = p.blocks / (1 + np.exp(-score)) - p.good
+        slope = np.bincount(p.words, weights=np.repeat(error, sizes), minlength=blocks.BUCKETS) + PULL * values
         squares += slope**2
         values -= 0.3 * slope / np.sqrt(squares)
-        offset -= 0.5 * error.sum() / weight.sum()
-    return np.clip(np.rint(100 * values), -2000, 2000).astype(np.int32)
+        offset -= 0.5 * error.sum() / p.blocks.sum()
+    return hundredths(values)
+
+
+def hundredths(values: np.ndarray) -> np.ndarray:
+    """Log odds as whole hundredths, int16."""
+    return np.clip(np.rint(100 * values), -2000, 2000).astype(np.int16)
 
 
 def type_weights(examples: list[Example]) -> np.ndarray:
-    """(BUCKETS, types) int32. Softmax regression by Adagrad: the type of a page by the words of its kinds of nodes."""
-    bags = [np.unique([w for kind in e.tree.kinds for w in kind]) for e in examples]
+    """(BUCKETS, types) int16. Softmax regression by Adagrad: the type of a page by the words of its kinds of nodes."""
+    bags = [np.unique(e.tree.words) for e in examples]
     sizes = np.array([len(b) for b in bags])
     flat, starts = np.concatenate(bags), np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    truth = np.array([[e.meta["page_type"] == t for t in TYPES] for e in examples], float)
-    values = np.zeros((blocks.BUCKETS, len(TYPES)))
-    squares, offset = np.full_like(values, 1e-8), np.zeros(len(TYPES))
+    truth = np.array([[e.meta["page_type"] == t for t in main_text.TYPES] for e in examples], float)
+    values = np.zeros((blocks.BUCKETS, len(main_text.TYPES)))
+    squares, offset = np.full_like(values, 1e-8), np.zeros(len(main_text.TYPES))
     for _ in range(ROUNDS):
         score = np.add.reduceat(values[flat], starts, axis=0) + offset
         chance = np.exp(score - score.max(axis=1, keepdims=True))
         error = chance / chance.sum(axis=1, keepdims=True) - truth
         slope = TYPE_PULL * values
-        for column in range(len(TYPES)):
+        for column in range(len(main_text.TYPES)):
             slope[:, column] += np.bincount(flat, np.repeat(error[:, column], sizes), minlength=blocks.BUCKETS)
         squares += slope**2
         values -= 0.1 * slope / np.sqrt(squares)
         offset -= 0.5 * error.mean(axis=0)
-    return np.clip(np.rint(100 * values), -2000, 2000).astype(np.int32)
+    return hundredths(values)
 
 
 def fold(site: str, parts: int, salt: str = "") -> int:
     return zlib.crc32(f"{salt}{site}".encode()) % parts
 
 
+def text_weights(examples: list[Example]) -> np.ndarray:
+    """(TEXT_BUCKETS,) int16, hundredths of log odds: the label of a block by its own words, as path_weights."""
+    pieces = [piece for e in examples for piece in own_words(e.tree)]
+    sizes = np.array([len(piece) for piece in pieces])
+    keep = sizes > 0
+    sizes, labels = sizes[keep], np.concatenate([e.labels for e in examples])[keep]
+    flat, starts = np.concatenate(pieces), np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    weight = np.concatenate([np.full(len(e.labels), 1 / np.sqrt(max(1, len(e.labels)))) for e in examples])[keep]
+    scale = 1 / np.sqrt(sizes)
+    values, squares = np.zeros(block_features.TEXT_BUCKETS), np.full(block_features.TEXT_BUCKETS, 1e-8)
+    offset = 0.0
+    for _ in range(TEXT_ROUNDS):
+        score = np.add.reduceat(values[flat], starts) * scale + offset
+        error = weight * (1 / (1 + np.exp(-score)) - labels)
+        slope = np.bincount(flat, np.repeat(error * scale, sizes), len(values)) + PULL * values
+        squares += slope**2
+        values -= 0.3 * slope / np.sqrt(squares)
+        offset -= 0.5 * error.sum() / weight.sum()
+    return hundredths(values)
+
+
+def own_words(tree: blocks.Tree) -> list[np.ndarray]:
+    """The buckets of the first words of each block."""
+    buckets = block_features.text_buckets(tree.tokens).astype(np.int32)
+    sizes = tree.counts[:, blocks.TOKENS]
+    starts = np.cumsum(sizes) - sizes
+    ends = starts + np.minimum(sizes, block_features.SCORED)
+    return [buckets[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+
+
+def all_weights(examples: list[Example]) -> tuple[np.ndarray, np.ndarray]:
+    return word_weights(examples), text_weights(examples)
+
+
 def tables(examples: list[Example]) -> list[np.ndarray]:
     """What the trees learn from: the features of each page, with word weights that its site had no part in."""
     part = [fold(e.site, FOLDS) for e in examples]
-    weights = [word_weights([e for e, p in zip(examples, part, strict=True) if p != f]) for f in range(FOLDS)]
-    return [block_features.features(e.tree, e.texts, weights[p])[0] for e, p in zip(examples, part, strict=True)]
+    weights = [all_weights([e for e, p in zip(examples, part, strict=True) if p != f]) for f in range(FOLDS)]
+    return [block_features.features(e.tree, *weights[p]) for e, p in zip(examples, part, strict=True)]
 
 
 def train(examples: list[Example]) -> main_text.Model:
     """The model of these pages."""
     import lightgbm
 
-    examples = [e for e in examples if e.texts]
+    examples = [e for e in examples if len(e.labels)]
     table = np.concatenate(tables(examples))
     labels = np.concatenate([e.labels for e in examples])
-    weight = np.concatenate([np.full(len(e.texts), 100 / len(e.texts)) for e in examples])
+    weight = np.concatenate([np.full(len(e.labels), 100 / len(e.labels)) for e in examples])
     data = lightgbm.Dataset(table, labels, weight=weight, params=BOOSTING)
     booster = lightgbm.train(BOOSTING, data, TREES)
-    return compiled(booster.dump_model()["tree_info"], word_weights(examples))
+    return compiled(booster.dump_model()["tree_info"], *all_weights(examples))
 
 
-def compiled(trees: list[dict], weights: np.ndarray) -> main_text.Model:
+def compiled(trees: list[dict], weights: np.ndarray, text: np.ndarray) -> main_text.Model:
     """LightGBM's trees as arrays; what is less deep than DEPTH is filled with nodes that send all to the left."""
     inner, leaves = 2**main_text.DEPTH - 1, 2**main_text.DEPTH
     feature = np.zeros((len(trees), inner), np.int32)
@@ -228,7 +285,7 @@ def compiled(trees: list[dict], weights: np.ndarray) -> main_text.Model:
                 feature[number, place] = node["split_feature"]
                 threshold[number, place] = _below(node["threshold"])
                 waiting += [(node["left_child"], 2 * place + 1), (node["right_child"], 2 * place + 2)]
-    return main_text.Model(weights.astype(np.int16), feature, threshold, leaf)
+    return main_text.Model(weights, text, feature, threshold, leaf)
 
 
 def _below(value: float) -> np.float32:
@@ -244,7 +301,7 @@ def cross_validated(examples: list[Example], folds: int) -> dict[str, str]:
         model = train([e for e in examples if fold(e.site, folds, "test") != part])
         for e in examples:
             if fold(e.site, folds, "test") == part:
-                found[e.id] = main_text.extract(e.tree, e.texts, model)
+                found[e.id] = main_text.extract(e.tree, model)
     return found
 
 

@@ -2,8 +2,8 @@
 python -m pipeline.word_lists WORDFREQ.whl --output FILE.tsv
 
 `pip download --no-deps wordfreq==3.1.1` fetches the wheel. Its lists are CC BY-SA 4.0 (Robyn Speer; from Wikipedia,
-subtitles, news, books and the web). Taken are those of large languages for which UNILEX has none: a language that has no
-list loses lines to its neighbours that have one.
+subtitles, news, books and the web). Taken are those of large languages for which UNILEX has none: a language that has
+no list loses lines to its neighbours that have one.
 """
 
 import gzip

@@ -28,13 +28,18 @@ _WITHOUT_SPACES = "Hani Hira Kana Bopo Thai Laoo Khmr Mymr Tibt Yiii Lana Tale T
 _WEIGHTS = {"Hani": 3, "Hira": 3, "Kana": 3, "Bopo": 3, "Hang": 2}  # a sign says about as much as so many letters
 
 TERMINALS = "".join(regex.findall(r"\p{Sentence_Terminal}", "".join(map(chr, range(0x20000))))) + "\u0f0d\u0f0e"
-"""What ends a sentence, over all scripts; Greek also uses ';'."""
+"""What ends a sentence, over all scripts."""
+STAND_INS = r"(?:(?<=[\u0370-\u03ff\u1f00-\u1fff]);|(?<=[\u0531-\u0587]):|(?<=[\u1200-\u135f])(?:\u1361\u1361|::))"
+"""What stands in for such a mark behind a letter: the Greek question mark looks, after NFC, like a semicolon; Armenian
+is often typed with a colon, Ethiopic with two colons or word separators."""
 CLOSERS = "\"'»«›‹”’“‘)]}」』】）〉》〕］｝〗〙＂＇*_"
 """Quotes and brackets that may follow the end of a sentence."""
 
 _SENTENCE_END = regex.compile(
-    rf"(?:[{regex.escape(TERMINALS)}…]+[{regex.escape(CLOSERS)}]*(?=\s|\Z)|[。！？｡।॥]+[{regex.escape(CLOSERS)}]*)"
+    rf"(?:(?:[{regex.escape(TERMINALS)}…]+|{STAND_INS})[{regex.escape(CLOSERS)}]*(?=\s|\Z)"
+    rf"|[。！？｡।॥]+[{regex.escape(CLOSERS)}]*)"
 )
+_ENDED = regex.compile(rf"(?:[{regex.escape(TERMINALS)}]|{STAND_INS})\Z")
 
 
 def codes(text: str) -> np.ndarray:
@@ -47,7 +52,7 @@ def decode(points: np.ndarray) -> str:
     return points.astype("<u4", copy=False).tobytes().decode("utf-32-le", "surrogatepass")
 
 
-def _mark_table(table: np.ndarray, pattern: str, value: int) -> None:
+def mark_table(table: np.ndarray, pattern: str, value: int) -> None:
     """Or `value` into the table at every code point that matches, in the planes that hold such characters."""
     for first, last in ((0, 0x32400), (0xE0000, 0xE0200)):
         for match in regex.finditer(f"(?:{pattern})+", decode(np.arange(first, last))):
@@ -69,7 +74,7 @@ def classes() -> np.ndarray:
         (r"[.,٫٬]", POINT),
         (r"[{}\[\]<>=;_\\|&$#*+^~@`]", CODE),
     ):
-        _mark_table(table, pattern, value)
+        mark_table(table, pattern, value)
     # Variation selectors (and enclosing marks, Me) follow emoji, where they make no word.
     table[0xFE00:0xFE10] = table[0xE0100:0xE01F0] = 0
     table[table & (LETTER | MARK) == 0] &= 0xFF ^ UNSPACED
@@ -81,7 +86,7 @@ def scripts() -> np.ndarray:
     """(0x110000,) uint8: the place in SCRIPTS of each letter's script, 0 for all that is no letter."""
     table = np.zeros(0x110000, np.uint8)
     for place, name in enumerate(SCRIPTS[1:], 1):
-        _mark_table(table, rf"\p{{sc={name}}}", place)
+        mark_table(table, rf"\p{{sc={name}}}", place)
     table[classes() & (LETTER | MARK) == 0] = 0
     table[[0x30FC, 0xFF70]] = SCRIPTS.index("Kana")
     return table
@@ -112,11 +117,7 @@ def sentence_ends(text: str) -> list[int]:
 
 def is_ended(line: str) -> bool:
     """Whether a stripped line ends in terminal punctuation of its script."""
-    bare = line.rstrip(CLOSERS)
-    last = bare[-1:]
-    if last == ";":  # the Greek question mark looks, after NFC, like a semicolon
-        return "\u0370" <= bare[-2:-1] <= "\u03ff" or "\u1f00" <= bare[-2:-1] <= "\u1fff"
-    return last != "" and last in TERMINALS
+    return _ENDED.search(line.rstrip(CLOSERS)) is not None
 
 
 def count_scripts(points: np.ndarray) -> dict[str, int]:

@@ -9,7 +9,7 @@ import crawl
 from corpus import settings
 from pipeline import steps
 from pipeline.flow import Runner
-from pipeline.selection import Thresholds
+from pipeline.thresholds import Thresholds
 from tokenizer.__main__ import main as tokenizer
 
 STAGES = ("documents", "selection", "tokens")

@@ -25,9 +25,11 @@ NUMBERS = {
     "OTHER_RECORD": 1, "REVISIT": 2, "BROKEN_RECORD": 3, "HTTP_ERROR": 4, "NOT_HTML": 5, "TOO_LARGE": 6,
     "UNDECODABLE": 7, "TOO_COMPLEX": 8, "CRASHED": 9, "EMPTY": 10, "ROBOTS": 32, "NOAI": 33,
     "TDM": 34, "BLOCKED": 35, "NO_LANGUAGE": 36, "UNSURE_LANGUAGE": 37, "OTHER_LANGUAGE": 38, "TOO_SHORT": 39,
-    "TOO_LONG": 40, "WORD_LENGTH": 41, "SYMBOLS": 42, "FEW_LETTERS": 43, "BULLETS": 44, "CUT_LINES": 45,
-    "LOOSE_LINES": 46, "REPEATED_LINES": 47, "REPEATED_WORDS": 48, "PLACEHOLDER": 49, "SAME_URL": 50, "SAME_TEXT": 51,
-    "NEAR_DUPLICATE": 52, "NOT_DRAWN": 53,
+    "TOO_LONG": 40, "WORD_LENGTH": 41, "SYMBOLS": 42, "FEW_LETTERS": 43, "FEW_STOP_WORDS": 44, "DIGITS": 45,
+    "UPPER_CASE": 46, "SIGNS": 47, "MIXED_SCRIPTS": 48, "BULLETS": 49, "CUT_LINES": 50, "LOOSE_LINES": 51,
+    "SHORT_LINES": 52, "FEW_SENTENCES": 53, "REPEATED_LINES": 54, "REPEATED_PARAGRAPHS": 55, "TOP_WORDS": 56,
+    "REPEATED_WORDS": 57, "MONOTONOUS": 58, "PLACEHOLDER": 59, "CODE": 60, "POLICY": 61, "LINK": 62, "QUALITY": 63,
+    "SAME_URL": 80, "SAME_TEXT": 81, "NEAR_DUPLICATE": 82, "NOT_DRAWN": 83,
 }  # fmt: skip
 
 
@@ -40,7 +42,7 @@ def test_reasons_keep_their_numbers():
 def test_each_reason_is_a_drop_or_has_a_bit_of_its_own():
     bits = [r.bit for r in Reason if not r.is_drop]
     assert len(set(bits)) == len(bits)
-    assert all(0 < b < 1 << 32 for b in bits), "they fit the selection's column"
+    assert all(0 < b < 1 << 64 for b in bits), "they fit the selection's column"
     assert all(r < 32 for r in Reason if r.is_drop)
     assert all(r.about and r.about[0].islower() for r in Reason)
     assert all(r < 256 for r in Reason), "a verdict is one byte"

@@ -15,8 +15,25 @@ from pipeline.duplicates import BANDS, ROWS, SHINGLE, band_keys, components, nor
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "and", "runs", "away"]
 
 
-def shingles(words: list[str]) -> np.ndarray:
-    return duplicates.shingles(duplicates.word_hashes(" ".join(words)))
+def shingles(words: list[str] | np.ndarray) -> np.ndarray:
+    """The definition: distinct hashes of all runs of SHINGLE words (of all words at once if there are fewer)."""
+    hashes = words if isinstance(words, np.ndarray) else duplicates.word_hashes(" ".join(words))
+    if not len(hashes):
+        return hashes
+    width = min(SHINGLE, len(hashes))
+    total = np.zeros(len(hashes) - width + 1, np.uint64)
+    for k in range(width):
+        total += hashes[k : len(hashes) - width + 1 + k] * duplicates._POSITIONS[k]
+    return np.unique(total ^ total >> np.uint64(29))
+
+
+def slow_signature(hashes: np.ndarray) -> bytes:
+    """The definition of a signature."""
+    least = np.full(MINHASHES, 0xFFFFFFFF, np.uint32)
+    for value in shingles(hashes):
+        hashed = (value * duplicates._FACTORS + duplicates._OFFSETS) >> np.uint64(32)
+        np.minimum(least, hashed.astype(np.uint32), out=least)
+    return least.astype("<u4").tobytes()
 
 
 def signature(words: list[str]) -> bytes:
@@ -84,12 +101,17 @@ def test_repetition_does_not_count():
     assert duplicates.similarity(signature(words * 3), signature(words)) > 0.95
 
 
-@pytest.mark.parametrize("size", [10, 3000, 10_000])
-def test_texts_in_blocks_are_as_in_one(size, monkeypatch):
-    words = [f"w{k * k % 7919}" for k in range(size)]
-    whole = signature(words)
-    monkeypatch.setattr(duplicates, "_BLOCK", 64)
-    assert signature(words) == whole
+@given(st.lists(st.integers(0, 2**64 - 1), max_size=300))
+def test_signatures_are_those_of_the_definition(hashes):
+    values = np.array(hashes, np.uint64)
+    assert duplicates.signature(values) == slow_signature(values)
+
+
+def test_a_buffer_that_holds_no_hashes_is_refused():
+    with pytest.raises(ValueError, match="items of 8 bytes"):
+        duplicates._duplicates.signature(b"abc", duplicates._FACTORS, duplicates._OFFSETS, duplicates._POSITIONS)
+    with pytest.raises(ValueError, match="offsets"):
+        duplicates._duplicates.signature(b"", duplicates._FACTORS, duplicates._OFFSETS[1:], duplicates._POSITIONS)
 
 
 def test_the_estimate_is_the_jaccard_similarity():

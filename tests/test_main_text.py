@@ -3,63 +3,28 @@
 import numpy as np
 import pytest
 
-from pipeline import block_features, main_text
+from pipeline import blocks, main_text
 from pipeline.main_text import UNIT, choose, render
 
 SENTENCE = "The old bridge joins both sides of the village, and on warm evenings the children play beside the river. "
 
 
-def read(html: str):
-    return block_features.read(html.encode())
+def read(html: str) -> blocks.Tree:
+    return blocks.read(html.encode())
 
 
 def text_of(html: str) -> str:
-    return main_text.extract(*read(html))
+    return main_text.extract(read(html))
 
 
 def test_counts_of_characters_by_class():
-    counts, ends = block_features.counts(["Two words, 12.", "天地玄黄。", "no"])
-    f = block_features
-    assert counts[:, f.CHARACTERS].tolist() == [14, 5, 2]
-    assert counts[:, f.TOKENS].tolist() == [3, 4, 1]
-    assert counts[:, f.DIGITS].tolist() == [2, 0, 0]
-    assert counts[:, f.COMMAS].tolist() == [1, 0, 0]
-    assert counts[:, f.UPPER].tolist() == [1, 0, 0]
-    assert ends.tolist() == [True, True, False]
-
-
-def test_sums_up_the_path():
-    parent, own = np.array([0, 0, 1, 2, 1]), np.array([[0], [1], [10], [100], [1000]])
-    assert block_features.depths_and_paths(parent, own)[:, 0].tolist() == [0, 1, 11, 111, 1001]
-
-
-def test_features_are_the_same_number_for_every_page():
-    weights = main_text.load().weights
-    pages = ["<p>x", "<body>x", f"<div><p>{SENTENCE}</p><ul><li>a<li>b</ul></div>", "<h1>t</h1>" + "<p>y</p>" * 300]
-    shapes = [block_features.features(*read(page), weights)[0].shape for page in pages]
-    assert [s[0] for s in shapes] == [1, 1, 3, 301]
-    assert len({s[1] for s in shapes}) == 1
-    assert all(np.isfinite(block_features.features(*read(page), weights)[0]).all() for page in pages)
-
-
-def test_trees_send_blocks_as_they_would_one_by_one():
-    draw = np.random.default_rng(1)
-    inner, leaves = 2**main_text.DEPTH - 1, 2**main_text.DEPTH
-    feature = draw.integers(0, 5, (3, inner)).astype(np.int32)
-    threshold = draw.normal(size=(3, inner)).astype(np.float32)
-    leaf = draw.integers(-99, 99, (3, leaves)).astype(np.int32)
-    table = draw.normal(size=(40, 5)).astype(np.float32)
-    expected = []
-    for row in table:
-        total = 0
-        for tree in range(3):
-            node = 0
-            while node < inner:
-                node = 2 * node + 1 + (row[feature[tree, node]] > threshold[tree, node])
-            total += leaf[tree, node - inner]
-        expected.append(total)
-    model = main_text.Model(np.zeros((1, 1), np.int16), feature, threshold, leaf)
-    assert model.score(table).tolist() == expected
+    tree = read("<p>Two words, 12.<p>天地玄黄。<p>no")
+    assert tree.counts[:, blocks.CHARACTERS].tolist() == [14, 5, 2]
+    assert tree.counts[:, blocks.TOKENS].tolist() == [3, 4, 1]
+    assert tree.counts[:, blocks.DIGITS].tolist() == [2, 0, 0]
+    assert tree.counts[:, blocks.COMMAS].tolist() == [1, 0, 0]
+    assert tree.counts[:, blocks.UPPER].tolist() == [1, 0, 0]
+    assert tree.blocks[:, 3].tolist() == [1, 1, 0]
 
 
 def test_the_choice_with_the_best_expected_f1_of_all_choices():
@@ -81,11 +46,11 @@ def test_nothing_is_kept_where_nothing_is_likely():
 
 
 def test_lists_tables_and_code_can_be_read():
-    tree, texts = read(
+    tree = read(
         "<h1>Title</h1><p>one<br>two</p><ul><li>a</li><li>b<p>c</p></li></ul><table><tr><th>x</th><th>y</th></tr>"
         "<tr><td>1</td><td>2</td></tr></table><pre>if a:\n    b</pre><h2>Title</h2>"
     )
-    lines = render(tree, texts, list(range(len(texts)))).split("\n")
+    lines = render(tree, list(range(len(tree.texts)))).split("\n")
     assert lines == ["Title", "one", "two", "• a", "• b", "c", "x | y", "1 | 2", "if a:", "    b"]
 
 

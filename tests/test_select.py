@@ -9,7 +9,7 @@ from corpus import settings
 from corpus.document import Reason
 from pipeline import folder, reading, report, steps
 from pipeline.flow import Runner
-from pipeline.selection import Thresholds
+from pipeline.thresholds import Thresholds
 
 HEADS = {
     "noindex": "<meta name=robots content='noindex, nofollow'>",

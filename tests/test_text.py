@@ -8,6 +8,7 @@ import re
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -145,3 +146,45 @@ def test_only_suspicious_lines_are_found():
     assert mojibake.suspects(words.codes(good)).tolist() == []
     line = "ab\nschÃ¶n"
     assert mojibake.suspects(words.codes(line)).tolist() == [6]
+
+
+def plain_suspects(points: np.ndarray) -> list[int]:
+    """The definition with arrays: what `mojibake.suspects` must equal."""
+    packed = mojibake.table()[points]
+    places = np.flatnonzero(
+        (packed[:-1] >> np.uint32(mojibake._BITS)) & packed[1:] & np.uint32((1 << mojibake._BITS) - 1)
+    )
+    if len(points) and 0x80 <= points[-1] < 0xA0:
+        places = np.append(places, len(points) - 1)
+    around = places + np.arange(-1, 4)[:, None]
+    inside = (around >= 0) & (around < len(points))
+    before, first, second, third, fourth = np.where(inside, np.minimum(points.take(around, mode="clip"), 0xFFFF), 0)
+    leads_2, leads_3, tails, signs = mojibake._tables()
+    pairs = leads_2[first] & tails[second]
+    found = (first >= 0x80) & (first < 0xA0)
+    found |= pairs & ~np.uint16(mojibake._PAIRS) != 0
+    found |= pairs & leads_2[third] & tails[fourth] != 0
+    latin = is_ascii_letter(before) | is_ascii_letter(third)  # no Cyrillic or Greek pair stands beside one
+    found |= (pairs & np.uint16(mojibake._NOT_LATIN) != 0) & latin
+    found |= (second == 0x20) & (leads_2[first] & mojibake._SPACED != 0)
+    found |= (second == 0x3F) & (leads_2[first] & mojibake._QUESTIONED != 0)
+    lost = leads_3[first] & mojibake._SPACED != 0
+    lost_2, lost_3 = lost & (second == 0x20), lost & (third == 0x20) & (second > 0x7F) | (third == 0x3F)
+    triples = (
+        leads_3[first] & (tails[second] | mojibake._LATIN_1 * lost_2) & (tails[third] | mojibake._LATIN_1 * lost_3)
+    )
+    triples &= (signs[second] | signs[third]) | ~np.uint16(
+        mojibake._CYRILLIC
+    )  # Ukrainian has 'дії' in every other line
+    return places[found | (triples != 0)].tolist()
+
+
+def is_ascii_letter(points: np.ndarray) -> np.ndarray:
+    return ((points | 0x20) - ord("a")).astype(np.uint32) < 26
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(PARTS, min_size=1, max_size=5).map("".join).filter(bool))
+def test_suspects_equal_the_definition(raw):
+    points = words.codes(raw)
+    assert mojibake.suspects(points).tolist() == plain_suspects(points)

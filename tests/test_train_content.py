@@ -89,7 +89,7 @@ def test_what_was_shown_is_learnt(models):
     _, model, _ = models
     html, text = page(99)
     e = example({"id": "x", "site": "y"}, html.encode(), text)
-    assert main_text.extract(e.tree, e.texts, model).split("\n") == text.split("\n")
+    assert main_text.extract(e.tree, model).split("\n") == text.split("\n")
 
 
 def test_pages_come_in_the_order_of_their_ids(models):

@@ -1,0 +1,3 @@
+import numpy as np
+
+def signature(words: np.ndarray, factors: np.ndarray, offsets: np.ndarray, positions: np.ndarray) -> bytes: ...
