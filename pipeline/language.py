@@ -23,7 +23,7 @@ from pipeline import fasttext_file, language_model, words
 _HERE = os.path.dirname(os.path.abspath(__file__))
 SHIPPED = os.path.join(_HERE, "models", "language.bin")
 
-SAMPLE = 3_000
+SAMPLE = 2_000
 """Characters of a page that are looked at: its beginning, middle and end."""
 LINES, LINE_CHARACTERS, MIN_LINE_CHARACTERS = 8, 240, 24
 """Lines of the sample that are asked one by one, and how much of each; shorter ones tell too little."""
@@ -181,7 +181,7 @@ def line_spans(text: str) -> list[tuple[int, int]]:
     enough."""
     spans, start = [], 0
     for line in text.split("\n"):
-        if len(bare := line.strip()) >= MIN_LINE_CHARACTERS:
+        if len(line) >= MIN_LINE_CHARACTERS and len(bare := line.strip()) >= MIN_LINE_CHARACTERS:
             begin = start + len(line) - len(line.lstrip())
             spans.append((begin, begin + min(len(bare), LINE_CHARACTERS)))
         start += len(line) + 1
