@@ -154,10 +154,14 @@ class Pretrain:
     precision: str = setting("auto", "arithmetic", choices=("auto", "fp32", "bf16"))
     device: str = setting("auto", "cpu, cuda, or auto", operational=True)
     compile: bool = setting(False, "torch.compile the model", operational=True)
-    log_every: int = setting(10, "steps between lines of the log", operational=True)
     save_every: int = setting(1_000, "steps between checkpoints, each with a validation", operational=True)
     keep: int = setting(3, "checkpoints to keep, besides the best", operational=True)
     seed: int = setting(0, "seed of initialization, order and masks")
+
+    @property
+    def log_every(self) -> int:
+        """Steps between lines of the log: a hundred between two checkpoints."""
+        return max(1, self.save_every // 100)
 
 
 @dataclass(frozen=True)
