@@ -286,24 +286,6 @@ def read_config(path: str, extra: Iterable[str] = ()) -> dict[str, dict[str, Any
     return tables
 
 
-def to_toml(tables: Mapping[str, Any]) -> str:
-    """Settings objects or plain tables as TOML, one section each; a table in a table has dotted keys."""
-    lines = []
-    for name, table in tables.items():
-        lines.append(f"[{name}]")
-        for key, value in (table if isinstance(table, Mapping) else dataclasses.asdict(table)).items():
-            inner = {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, Mapping) else {key: value}
-            lines += [f"{k} = {_toml(v)}" for k, v in inner.items()]
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _toml(value: Any) -> str:
-    """TOML writes what JSON writes, but knows no surrogates and wants DEL escaped."""
-    text = json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
-    return text.replace("\x7f", "\\u007f")
-
-
 def substance(settings: Any) -> dict[str, Any]:
     """The fields of a settings object that can change a byte of the result."""
     return {
