@@ -15,7 +15,7 @@ FORMAT = 3
 """Version of the files of a corpus folder; a reader refuses another one."""
 
 MINHASHES = 112
-"""Values of a MinHash signature (14 bands of 8 rows, as FineWeb, arXiv:2406.17557)."""
+"""Values of a MinHash signature (16 bands of 7 rows; as many as FineWeb has, arXiv:2406.17557)."""
 
 
 class Reason(enum.IntEnum):
@@ -76,6 +76,9 @@ class Reason(enum.IntEnum):
     LINK = 62, "the form of its URL"
     QUALITY = 63, "the score of a quality classifier"
 
+    SITE_LINES = 64, "nearly all of it is lines that its site repeats"
+    CONTAMINATED = 65, "shares text with an evaluation set"
+    REMOVED = 66, "somebody asked for its removal"
     SAME_URL = 80, "the same URL has a better version"
     SAME_TEXT = 81, "the same text stands elsewhere"
     NEAR_DUPLICATE = 82, "nearly the same text stands elsewhere"
@@ -186,6 +189,7 @@ DOCUMENT = pa.schema(
         pa.field("tdm_reserved", pa.bool_()),  # tdm-reservation: 1
         pa.field("truncated", pa.bool_()),  # the record or its body was cut short
         pa.field("text_hash", pa.uint64()),  # XXH3-64 of the text
+        pa.field("text_bytes", pa.uint32()),  # of the text in UTF-8
         pa.field("url_hash", pa.uint64()),  # XXH3-64 of the normalized URL
         pa.field("site_hash", pa.uint64()),  # XXH3-64 of the host without www.
         pa.field("line_hashes", pa.list_(pa.uint64())),  # of each line, in lower case, in their order (signals.py)
@@ -203,6 +207,7 @@ SELECTION = pa.schema(
         pa.field("winner", pa.uint64()),  # part << 32 | row of the document that stands for the cluster
         pa.field("copies", pa.uint8()),  # how often an epoch sees it; 0: not selected
         pa.field("validation", pa.bool_()),  # held back from training
+        pa.field("lines_out", pa.list_(pa.uint16())),  # lines to leave out of its text, of those not empty, from 0
     ]
 )
 

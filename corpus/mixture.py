@@ -16,26 +16,55 @@ def shares(amounts: Mapping[str, float], alpha: float) -> dict[str, float]:
     return {k: v / norm for k, v in raised.items()}
 
 
-def copies(amounts: Mapping[str, float], alpha: float, cap: float) -> dict[str, float]:
-    """How often an epoch sees each language's text: the largest language once, the others as `shares` has it,
-    none more often than `cap`.
-
-    With p the share of a language and p_max that of the largest: (p_max / p) ** (1 - alpha), at most `cap`.
+def fill(wanted: Mapping[str, float], limits: Mapping[str, float], budget: float) -> dict[str, float]:
+    """Share out `budget` in the proportions `wanted`, none beyond its limit; what one cannot take, the others get.
+    With equal proportions it is UniMax (arXiv:2304.09151, algorithm 1). Less than the budget if all are at their limit.
     """
-    present = {k: v for k, v in sorted(amounts.items()) if v > 0}
-    if not present:
-        return {}
-    most = max(present.values())
-    return {k: min(cap, (most / v) ** (1.0 - alpha)) for k, v in present.items()}
+    order = sorted((k for k in wanted if wanted[k] > 0), key=lambda k: (limits[k] / wanted[k], k))
+    left, weight, found = float(budget), sum(wanted[k] for k in order), {}
+    for k in order:
+        found[k] = min(limits[k], left * wanted[k] / weight)
+        left, weight = left - found[k], weight - wanted[k]
+    return found
+
+
+def targets(
+    amounts: Mapping[str, float], wanted: Mapping[str, float], cap: float, budget: float = 0.0
+) -> dict[str, float]:
+    """How much of each language an epoch sees: in the proportions `wanted`, none more often than `cap`.
+
+    Without a budget the language of which there is most for its proportion is seen once, and the others more often:
+    with proportions p ** alpha, p_max being the largest, (p_max / p) ** (1 - alpha) times.
+    """
+    limits = {k: cap * amounts[k] for k in wanted}
+    if budget:
+        return fill(wanted, limits, budget)
+    scale = max((amounts[k] / w for k, w in wanted.items() if w > 0), default=0.0)
+    return {k: min(limits[k], scale * w) for k, w in wanted.items() if w > 0}
+
+
+UNITS = ("characters", "bytes", "tokens")
+
+
+def parse_budget(text: str) -> tuple[str, str]:
+    """'10G bytes' -> ('10G', 'bytes'); without a unit: characters. Errors: ValueError."""
+    amount, _, unit = text.strip().partition(" ")
+    unit = unit.strip() or "characters"
+    if unit not in UNITS:
+        raise ValueError(f"{unit!r} is not one of {', '.join(UNITS)}")
+    return amount or "0", unit
 
 
 def parse_weights(text: str, amounts: Mapping[str, float]) -> dict[str, float]:
-    """Joint training weights from a setting: '' -> {}; 'alpha=0.3' -> shares; 'eng_Latn=1,fin_Latn=3' -> those,
-    normalized to 1. A language without text, or named twice, is the caller's mistake (ValueError)."""
+    """Joint training weights from a setting: '' -> {}; 'alpha=0.3' -> shares; 'unimax' -> all languages alike;
+    'eng_Latn=1,fin_Latn=3' -> those, normalized to 1. A language without text, or named twice, is the caller's
+    mistake (ValueError)."""
     if not text:
         return {}
     if text.startswith("alpha="):
         return shares(amounts, _finite(text[6:]))
+    if text == "unimax":
+        return shares(amounts, 0.0)
     listed = [part.split("=", 1) for part in text.split(",")]
     pairs = dict(listed)
     if len(pairs) < len(listed):

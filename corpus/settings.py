@@ -69,7 +69,17 @@ class Select:
     near_duplicates: bool = setting(True, "look for near-duplicates by MinHash, not only for equal URLs and texts")
     alpha: float = setting(0.5, "resampling: share of a language ~ (its share of the text) ** alpha; 1: as it is")
     max_copies: float = setting(4.0, "resampling: no document is seen more often than this in an epoch")
-    budget: int = setting(0, "characters that an epoch may have after resampling; 0: no limit")
+    weights: str = setting(
+        "", "resampling in place of alpha: unimax, or shares of an epoch, say 'eng_Latn=2,fin_Latn=1'"
+    )
+    budget: str = setting("", "what an epoch has after resampling: 10G (characters), '10G bytes', '2G tokens'")
+    rehydrate: bool = setting(False, "see survivors of clusters as often as FineWeb-2 does, by the size of the cluster")
+    site_lines: int = setting(10, "leave out lines that stand on more pages of a site; 0: none")
+    against: tuple[str, ...] = setting((), "corpus folders of older crawls to deduplicate against", empty="none")
+    older: str = setting("wins", "which page is kept, of one here and one there", choices=("wins", "loses"))
+    remove: tuple[str, ...] = setting(
+        (), "lists of requests for removal: ids, URLs, sites, one a line; rejected", empty="none"
+    )
     validation: float = setting(0.01, "share of the sites held back for validation")
     seed: int = setting(0, "seed of resampling and validation split")
     memory: int = setting(1 << 30, "bytes of memory for keys, per process", operational=True)
@@ -113,32 +123,53 @@ class Pretrain:
     """token shards -> model"""
 
     size: str = setting("small", "preset of the model", choices=("tiny", "small", "base", "large"))
-    embedding: int = setting(0, "width E of the factorized embeddings; 0: the preset's")
-    share: str = setting("all", "layers that share their weights", choices=("all", "attention", "feed-forward", "none"))
-    generator: float = setting(0.0, "width of the generator as a share of the discriminator's; 0: the preset's")
+    shape: str = setting(
+        "",
+        "changes to the preset: embedding=E, share=all|attention|feed-forward|none, generator=W (share of the width), "
+        "depth=D (share of the layers), rank=R (linears as U V^T)",
+    )
     sequence: int = setting(512, "tokens in a training window, special tokens included")
     batch: int = setting(32, "windows in a batch, over all processes")
+    accumulate: int = setting(1, "parts into which a process cuts its share of a batch, to save memory")
     steps: int = setting(100_000, "optimizer steps")
     learning_rate: float = setting(5e-4, "peak learning rate")
+    optimizer: str = setting("adamw", "muon: for hidden matrices, AdamW for the rest", choices=("adamw", "muon"))
     warmup: float = setting(0.06, "share of the steps in which the learning rate rises")
-    weight_decay: float = setting(0.01, "AdamW's decay of matrices")
-    mask: float = setting(0.15, "share of the tokens that the generator has to fill in")
-    mlm_weight: float = setting(1.0, "weight of the generator's loss")
-    rtd_weight: float = setting(50.0, "weight of the discriminator's loss")
-    order_weight: float = setting(1.0, "weight of the sentence-order loss; 0: off")
+    cooldown: float = setting(1.0, "share of the steps in which it falls; 1: in a line after warm-up; .1: WSD")
+    weight_decay: float = setting(0.01, "decay of matrices")
+    mask: str = setting(
+        "0.15", "share of the tokens that the generator has to fill in; '0.3/10000:0.15': falls till then"
+    )
+    ngram: int = setting(1, "most words that are masked as one, shorter ones more often")
+    objectives: str = setting(
+        "mlm=1,rtd=50,order=1",
+        "weights, each a number or a schedule as for --mask: mlm, rtd, order, contrast, language (adversarial)",
+    )
     language_weights: str = setting(
         "",
         "shares of the languages: 'eng_Latn=1,fin_Latn=3', 'alpha=0.3', 'unimax', 'alpha=1/5000:alpha=0.3' (annealed); "
         "' epochs=4' behind it: cap; empty: as resampled",
     )
+    loss_weights: str = setting("", "weights of languages in the loss, say 'fin_Latn=2'; those not named have 1")
     precision: str = setting("auto", "arithmetic", choices=("auto", "fp32", "bf16"))
     device: str = setting("auto", "cpu, cuda, or auto", operational=True)
     compile: bool = setting(False, "torch.compile the model", operational=True)
     log_every: int = setting(10, "steps between lines of the log", operational=True)
-    validate_every: int = setting(1_000, "steps between validations", operational=True)
-    save_every: int = setting(1_000, "steps between checkpoints", operational=True)
+    save_every: int = setting(1_000, "steps between checkpoints, each with a validation", operational=True)
     keep: int = setting(3, "checkpoints to keep, besides the best", operational=True)
     seed: int = setting(0, "seed of initialization, order and masks")
+
+
+@dataclass(frozen=True)
+class Finetune:
+    """labelled texts -> model of a task"""
+
+    epochs: float = setting(3.0, "passes over the training examples; the best on the development set is kept")
+    tuning_rate: float = setting(1e-4, "peak learning rate of the top layer")
+    layer_decay: float = setting(0.8, "learning rate of a layer as a share of that of the layer above")
+    examples: int = setting(32, "examples in a batch")
+    length: int = setting(256, "tokens of an example, special tokens included")
+    seeds: int = setting(1, "runs with other seeds; the best on the development set is kept, all are told")
 
 
 SECTIONS: dict[str, type] = {
@@ -147,6 +178,7 @@ SECTIONS: dict[str, type] = {
     "vocabulary": Vocabulary,
     "tokenize": Tokenize,
     "pretrain": Pretrain,
+    "finetune": Finetune,
 }
 
 

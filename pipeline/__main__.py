@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def call() -> int:
         names, rest = _parser().parse_all(arguments)
-        if rest and names.command not in ("run", "extract", "annotate", "select", "tokenize"):
+        if rest and names.command not in ("run", "extract", "annotate", "select", "tokenize", "export"):
             raise UserError(f"{names.command}: takes no runner options after --")
         return _COMMANDS[names.command](names, rest) or 0
 
@@ -53,12 +53,13 @@ def _parser() -> Parser:
     _work(step, settings.Extract)
     step = command("select", "documents -> selection: duplicates, rules, mixture; reads no text", epilog=after)
     step.add_argument("output", help="the corpus folder")
+    step.add_argument("--preview", action="store_true", help="say what would be kept and rejected; write no selection")
     _work(step, settings.Select, settings.Tokenize)
     step = command("tokenize", "documents, selection, vocabulary -> token shards", epilog=after)
     step.add_argument("output", help="the corpus folder")
     _work(step, settings.Tokenize)
     arguments.makers(command, after)
-    _readers(command)
+    arguments.readers(command, after)
     return parser
 
 
@@ -95,28 +96,6 @@ def _work(parser: Parser, *sections: type) -> None:
     parser.add_argument("--workers", type=int, metavar="N", help="processes on this machine (one per core)")
     settings.add_flags(parser, *sections)
     settings.add_common(parser)
-
-
-def _readers(command) -> None:
-    step = command("inspect", "read documents in the terminal")
-    step.add_argument("output", help="the corpus folder")
-    step.add_argument("--verdict", choices=("kept", "rejected"), help="only documents with this verdict")
-    step.add_argument("--reason", metavar="REASON", help="only documents that this rule rejects, say near_duplicate")
-    step.add_argument("--language", metavar="LABEL", help="only this language, say fin_Latn")
-    step.add_argument("--url", metavar="TEXT", help="only URLs that contain this")
-    step.add_argument("--count", type=int, default=10, metavar="N", help="documents to show (10)")
-    step.add_argument("--full", action="store_true", help="whole texts instead of their beginnings")
-    settings.add_common(step, runs=False)
-    step = command("why", "every rule's value and verdict for one page, back to file and byte offset")
-    step.add_argument("output", help="the corpus folder")
-    step.add_argument("page", help="a URL, a document id, or SHARD:POSITION of a document in a token shard")
-    settings.add_common(step, runs=False)
-    step = command("report", "report.html: the funnel, languages, examples, settings, in one file")
-    step.add_argument("output", help="the corpus folder")
-    settings.add_common(step, runs=False)
-    step = command("identify", "lines on stdin -> label<TAB>score")
-    step.add_argument("--language-model", default="", help="fastText model; empty: the one that is shipped")
-    settings.add_common(step, runs=False)
 
 
 # --- settings -----------------------------------------------------------------------------------------------------
@@ -165,10 +144,11 @@ def _workers(names: argparse.Namespace) -> int:
     return names.workers or items.default_workers()
 
 
-def _start(names: argparse.Namespace, rest: list[str], *paths: str):
-    """(runner, options) of a step that reads `paths`; Ctrl-C and SIGTERM end it at once from here on."""
+def _start(names: argparse.Namespace, rest: list[str], *paths: str, light: bool = False):
+    """(runner, options) of a step that reads `paths`; Ctrl-C and SIGTERM end it at once from here on. light: without
+    Beam where no options for it are given."""
     from pipeline import items
-    from pipeline.flow import Runner
+    from pipeline.local import Local
     from pipeline.steps import Options
 
     terminal.stop_on_signals(items.close_pools)
@@ -176,11 +156,24 @@ def _start(names: argparse.Namespace, rest: list[str], *paths: str):
     if limit is not None and limit < 1:
         raise UserError(f"--limit {names.limit}: give 1 or more")
     options = Options(
-        names.output.rstrip("/") or "/", limit, getattr(names, "slice", None), getattr(names, "redo", False)
+        names.output.rstrip("/") or "/",
+        limit,
+        getattr(names, "slice", None),
+        getattr(names, "redo", False),
+        getattr(names, "preview", False),
     )
+    if light and not rest:
+        return Local(_workers(names), names.quiet), options
+    from pipeline.flow import Runner
+
     runner = Runner(rest, _workers(names), names.quiet)
     runner.check_paths([options.output, *paths])
     return runner, options
+
+
+def _light(own: settings.Select, rest: list[str]) -> bool:
+    """Whether a selection needs no Beam."""
+    return not rest and own.exchange != "beam"
 
 
 def _finish(options, names: argparse.Namespace, seconds: float, following: str) -> int:
@@ -214,11 +207,12 @@ def _extract(names: argparse.Namespace, rest: list[str]) -> int:
 def _annotate(names: argparse.Namespace, rest: list[str]) -> int:
     from pipeline import annotate, steps
 
-    wanted = annotate.quality_columns(names.quality_model)
+    wanted = annotate.quality_columns(names.quality_model) + annotate.contaminated_column(names.decontaminate)
     if not wanted:
-        raise UserError("annotate: name what to add, say --quality-model edu=model.bin")
+        raise UserError("annotate: name what to add, say --quality-model edu=model.bin, --decontaminate tests/*.jsonl")
     watch = terminal.Progress("", 1, quiet=True)
-    runner, options = _start(names, rest, *(column.source.partition("#")[0] for column in wanted))
+    sources = [path.partition("#")[0] for column in wanted for path in column.source.split("\n")]
+    runner, options = _start(names, rest, *sources)
     steps.run_annotate(wanted, runner, options)
     return _finish(options, names, watch.finish(), f"python -m pipeline calibrate {names.output}")
 
@@ -252,8 +246,10 @@ def _select(names: argparse.Namespace, rest: list[str]) -> int:
         print(f"{made['documents']:,} documents in {len(plan)} parts, {len(made['languages'])} languages")
         return terminal.DONE
     watch = terminal.Progress("", 1, quiet=True)
-    runner, options = _start(names, rest)
+    runner, options = _start(names, rest, *own.against, light=_light(own, rest))
     steps.run_select(own, thresholds, cut.run_documents, runner, options)
+    if names.preview:
+        return _finish(options, names, watch.finish(), "the same without --preview, or other settings")
     report.write(options.output)
     return _finish(options, names, watch.finish(), f"python -m tokenizer train {names.output}")
 
@@ -279,13 +275,15 @@ def _run(names: argparse.Namespace, rest: list[str]) -> int:
     if names.dry_run:
         return _rehearse_extract(paths, own, names)
     from pipeline import annotate, report, steps
+    from pipeline.local import Local
 
     watch = terminal.Progress("", 1, quiet=True)
     wanted = annotate.quality_columns(names.quality_model)
     runner, options = _start(names, rest, *paths, own.language_model, cut.vocabulary)
     steps.run_extract(paths, own, runner, options)
     steps.run_annotate(wanted, runner, options)
-    steps.run_select(choice, thresholds, cut.run_documents, runner, options)
+    selecting = Local(runner.workers, names.quiet) if _light(choice, rest) else runner
+    steps.run_select(choice, thresholds, cut.run_documents, selecting, options)
     following = f"python -m tokenizer train {names.output}"
     if cut.vocabulary:
         steps.run_tokenize(cut, runner, options)
@@ -335,6 +333,33 @@ def _why(names: argparse.Namespace, rest: list[str]) -> int:
     return terminal.DONE
 
 
+def _export(names: argparse.Namespace, rest: list[str]) -> int:
+    from pipeline import export, steps
+
+    watch = terminal.Progress("", 1, quiet=True)
+    names.limit = None
+    runner, options = _start(names, rest, names.to, light=not rest)
+    target = names.to.rstrip("/") or f"{options.output}/export"
+    steps.run_export(export.Job(options.output, target, names.format, ""), runner, options)
+    return _finish(options, names, watch.finish(), f"datasets.load_dataset({target!r}, LANGUAGE)")
+
+
+def _estimate(names: argparse.Namespace, rest: list[str]) -> int:
+    from pipeline import estimate
+
+    for line in estimate.run(_find(names), settings.resolve(settings.Extract, {}, names), names):
+        print(line)
+    return terminal.DONE
+
+
+def _diff(names: argparse.Namespace, rest: list[str]) -> int:
+    from pipeline import difference
+
+    for line in difference.told(names.old, names.new):
+        print(line)
+    return terminal.DONE
+
+
 def _report(names: argparse.Namespace, rest: list[str]) -> int:
     from pipeline import report
 
@@ -362,6 +387,9 @@ _COMMANDS = {
     "tokenize": _tokenize,
     "inspect": _inspect,
     "why": _why,
+    "export": _export,
+    "estimate": _estimate,
+    "diff": _diff,
     "report": _report,
     "identify": _identify,
 }

@@ -4,22 +4,24 @@ Reads the text once, batch by batch. A part carries the fingerprint of the docum
 made again when that, the model, or the code has changed.
 """
 
+import functools
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
 from corpus import document, settings, storage
 from corpus.terminal import StepError, UserError
-from pipeline import columns, extract, quality
-from pipeline.items import Item, no_tick
+from pipeline import columns, decontamination, extract, quality
+from pipeline.items import Item, add_receipts, no_tick
 from pipeline.thresholds import QUALITY
 
 BATCH = 512
-_SOURCES = ("annotate.py", "quality.py", "fasttext_file.py", "language.py", "words.py")
+_SOURCES = ("annotate.py", "decontamination.py", "quality.py", "fasttext_file.py", "language.py", "words.py")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Maker:
     type: pa.DataType
     digest: str
     values: Callable[[list[str]], list]
+    count: Callable[[list], dict[str, int]] = lambda values: {}  # what of the values is told, by name
 
 
 def _quality(source: str) -> Maker:
@@ -46,7 +49,18 @@ def _quality(source: str) -> Maker:
     return Maker(pa.float32(), f"{score.digest}#{label}", lambda texts: [score(text) for text in texts])
 
 
-KINDS: dict[str, Callable[[str], Maker]] = {"quality": _quality}
+@functools.lru_cache(2)
+def _contaminated(source: str) -> Maker:
+    sets = decontamination.load(source.split("\n"))
+    finder = decontamination.Finder(sets)
+
+    def count(values: list) -> dict[str, int]:
+        return decontamination.count(np.array(values, np.uint64), sets.names)
+
+    return Maker(pa.uint64(), sets.digest, lambda texts: decontamination.column(texts, finder).tolist(), count)
+
+
+KINDS: dict[str, Callable[[str], Maker]] = {"quality": _quality, "contaminated": _contaminated}
 """How the columns of a kind are made, from their source; called once a process and part."""
 
 
@@ -61,6 +75,12 @@ def quality_columns(pairs: Iterable[str]) -> list[Column]:
     if len({column.name for column in found}) < len(found):
         raise UserError("--quality-model: two of one name")
     return found
+
+
+def contaminated_column(paths: Iterable[str]) -> list[Column]:
+    """The column that marks documents which share text with evaluation sets; none without paths."""
+    listed = sorted(set(paths))
+    return [Column(decontamination.COLUMN, "contaminated", "\n".join(listed))] if listed else []
 
 
 def digest(column: Column) -> str:
@@ -90,6 +110,7 @@ def _write(path: str, source: str, column: Column, values: dict, tick: Callable)
     maker = KINDS[column.kind](column.source)
     schema = pa.schema([pa.field(column.name, maker.type)])
     rows = 0
+    counts: dict[str, int] = {}
     with (
         storage.open_read(source) as file,
         storage.writing(path) as temporary,
@@ -98,10 +119,11 @@ def _write(path: str, source: str, column: Column, values: dict, tick: Callable)
         for batch in pq.ParquetFile(file).iter_batches(BATCH, columns=["text"]):
             tick(rows)
             found = maker.values(batch.column(0).to_pylist())
+            counts = add_receipts([counts, maker.count(found)])
             writer.write_table(pa.table([pa.array(found, maker.type)], schema=schema))
             rows += len(found)
         key = f"{os.path.basename(path)}{values['fingerprint']}".encode()
-        receipt = {"parts": 1, "digest": xxhash.xxh3_128_hexdigest(key), "documents": rows}
+        receipt = {"parts": 1, "digest": xxhash.xxh3_128_hexdigest(key), "documents": rows, "counts": counts}
         metadata = document.metadata(**values, receipt=receipt)
         writer.add_key_value_metadata({k.decode(): v.decode() for k, v in metadata.items()})
     return receipt

@@ -6,12 +6,15 @@ records read = documents + drops by reason; documents = kept + rejections by rea
 import json
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from corpus import document, storage
+from corpus import storage
 from corpus.document import Reason
 from corpus.terminal import StepError, amount, size
+from pipeline import exchange
+from pipeline.arrays import Labels
 from pipeline.items import EXAMPLES
 
 BOOKS = "books.json"
@@ -19,42 +22,47 @@ FAILED = "failed_files.json"
 TIMES = "times.json"
 
 
-def of_selection(table: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarray], part: int) -> dict:
-    """The books of a selection part: verdicts, every failing rule, languages, examples by address."""
-    verdict, kept = columns["verdict"], columns["verdict"] == 0
-    first = {Reason(int(v)).name: int(n) for v, n in zip(*np.unique(verdict[~kept], return_counts=True), strict=True)}
-    failing = {
-        r.name: int(n)
-        for r in Reason
-        if not r.is_drop and (n := np.count_nonzero(columns["reasons"] & np.uint64(r.bit)))
-    }
-    alone = {r.name: int(n) for r in Reason if not r.is_drop and (n := np.count_nonzero(columns["reasons"] == r.bit))}
-    examples = {
-        Reason(int(v)).name: [document.address(part, int(row)) for row in np.flatnonzero(verdict == v)[:EXAMPLES]]
-        for v in set(verdict[~kept])
-    }
-    languages = {}
-    for label in sorted(set(table["language"].astype(str))):
-        mine = table["language"].astype(str) == label
-        size = table["characters"].astype(np.int64)
-        languages[label] = {
-            "documents": int(mine.sum()),
-            "characters": int(size[mine].sum()),
-            "kept": int((mine & kept).sum()),
-            "kept_characters": int(size[mine & kept].sum()),
-            "epoch_characters": int((size * columns["copies"])[mine & ~columns["validation"]].sum()),
-            "validation": int((mine & columns["validation"]).sum()),
-        }
+def of_selection(labels: Labels, amounts: np.ndarray, made: Mapping[str, Any], part: int, seed: int = 0) -> dict:
+    """The books of a selection part: verdicts, every failing rule, languages, examples by address. amounts:
+    (documents,) characters. Examples are drawn by seed: (order, address), the least of all parts are kept."""
+    verdict, reasons = made["verdict"], made["reasons"]
+    rejected = {r: r.name for r in Reason if not r.is_drop}
+    first = np.bincount(verdict, minlength=256)
+    own = (np.uint64(part) << np.uint64(32)) | np.arange(len(verdict), dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        order = exchange.mix(exchange.mix(own) + np.uint64(seed))
+    examples = {}
+    for reason in (r for r in rejected if first[r]):
+        rows = np.flatnonzero(verdict == reason)
+        rows = rows[np.argsort(order[rows])[:EXAMPLES]]
+        examples[reason.name] = [[f"{order[row]:016x}", int(own[row])] for row in rows]
     return {
         "parts": 1,
         "documents": len(verdict),
-        "kept": int(kept.sum()),
-        "rejections": first,
-        "failing": failing,
-        "alone": alone,
-        "languages": languages,
+        "kept": int(first[0]),
+        "rejections": {name: int(first[r]) for r, name in rejected.items() if first[r]},
+        "failing": {
+            name: n for r, name in rejected.items() if (n := int(np.count_nonzero(reasons & np.uint64(r.bit))))
+        },
+        "alone": {name: n for r, name in rejected.items() if (n := int(np.count_nonzero(reasons == r.bit)))},
+        "lines_out": int(made["lines_out"][0][verdict == 0].sum(dtype=np.int64)),
+        "languages": _of_languages(labels, amounts.astype(np.int64), made),
         "examples": examples,
     }
+
+
+def _of_languages(labels: Labels, amounts: np.ndarray, made: Mapping[str, Any]) -> dict:
+    kept, held = made["verdict"] == 0, made["validation"]
+    columns = {
+        "documents": np.ones(len(kept), np.int64),
+        "characters": amounts,
+        "kept": kept,
+        "kept_characters": amounts * kept,
+        "epoch_characters": amounts * made["copies"] * ~held,
+        "validation": held,
+    }
+    sums = {k: np.bincount(labels.index, v, len(labels.values)).astype(np.int64) for k, v in columns.items()}
+    return {v: {k: int(s[i]) for k, s in sums.items()} for i, v in enumerate(labels.values) if sums["documents"][i]}
 
 
 def check_extract(receipt: dict, parts: int) -> None:
@@ -170,7 +178,29 @@ def summary_of_select(receipt: dict) -> list[str]:
         f"{amount(receipt['documents'])} documents -> {amount(receipt['kept'])} kept in {len(languages)} languages "
         f"({', '.join(most)}{', ...' if len(languages) > len(most) else ''})",
         f"rejected: {told(receipt, 'rejections')}",
+        *mixture_table(receipt),
     ]
+
+
+_TOLD = 12
+"""Languages in the table of a mixture; the report has all."""
+
+
+def mixture_table(receipt: dict) -> list[str]:
+    """Shares of the kept text and of an epoch by language, in lines; none where resampling changes nothing."""
+    rows = {k: v for k, v in receipt["languages"].items() if v["kept"]}
+    before = max(1, sum(v["kept_characters"] for v in rows.values()))
+    after = max(1, sum(v["epoch_characters"] for v in rows.values()))
+    if all(n == 1 for n in receipt.get("copies", {}).values()):
+        return []
+    order = sorted(rows, key=lambda k: (-rows[k]["kept_characters"], k))
+    lines = [f"{'language':<12} {'kept':>9} {'share':>7} {'copies':>7} {'epoch':>7}"]
+    for label in order[:_TOLD]:
+        row = rows[label]
+        kept, epoch = row["kept_characters"] / before, row["epoch_characters"] / after
+        copies = receipt.get("copies", {}).get(label, 0.0)
+        lines.append(f"{label:<12} {amount(row['kept']):>9} {kept:>7.2%} {copies:>7.2f} {epoch:>7.2%}")
+    return lines + ([f"and {len(order) - _TOLD} more languages: see report.html"] if len(order) > _TOLD else [])
 
 
 def masked(receipt: dict) -> str:

@@ -23,7 +23,7 @@ def read(folder: str, part: str, names: Iterable[str]) -> pa.Table:
         mark = _metadata(documents).get("fingerprint")
     for name in wanted:
         if name not in own:
-            column, aligned = _beside(folder, part, name)
+            column, aligned = beside(folder, part, name)
             if len(column) != rows or aligned != mark:
                 raise StepError(f"{folder}/{FOLDER}/{name}/{part}: has other rows than the documents; annotate again")
             table = table.append_column(name, column)
@@ -34,8 +34,8 @@ def _metadata(file: pq.ParquetFile) -> dict:
     return document.read_metadata(pa.schema([], metadata=file.metadata.metadata))
 
 
-def _beside(folder: str, part: str, name: str) -> tuple[pa.ChunkedArray, str]:
-    """The column and the fingerprint of the documents part that it belongs to."""
+def beside(folder: str, part: str, name: str) -> tuple[pa.ChunkedArray, str]:
+    """The column and the fingerprint of the documents part that it belongs to. Errors: UserError."""
     try:
         with storage.open_read(storage.join(folder, FOLDER, name, part)) as file:
             found = pq.ParquetFile(file)

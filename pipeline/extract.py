@@ -264,6 +264,7 @@ def make(
         *astuple(told),
         page.truncated,
         duplicates.text_hash(clean),
+        len(clean.encode("utf-8", "surrogatepass")),
         duplicates.url_hash(url),
         duplicates.site_hash(url) if url else duplicates.text_hash(clean),
         values.line_hashes,

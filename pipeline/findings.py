@@ -78,7 +78,7 @@ def look(corpus: Corpus) -> Findings:
     for size, _, winner, won in largest:
         found.largest.append(Cluster(-size, corpus.row(winner, ["url"])["url"], won))
     for reason, addresses in sorted((corpus.selection or {}).get("examples", {}).items()):
-        found.examples[reason] = [_example(corpus, Reason[reason], a) for a in addresses]
+        found.examples[reason] = [_example(corpus, Reason[reason], a) for _, a in addresses]
     return found
 
 

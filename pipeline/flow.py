@@ -9,7 +9,6 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
@@ -17,10 +16,11 @@ from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, 
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.window import GlobalWindows
 
-from corpus import storage, terminal
+from corpus import storage
 from corpus.settings import nearest
 from corpus.terminal import Progress, StepError, UserError, say
 from pipeline import cluster, items
+from pipeline.local import Tasks
 
 logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what a task raises is told once, by us
 
@@ -29,22 +29,6 @@ LOCAL = ("", "FnApiRunner", "DirectRunner", "direct", "BundleBasedDirectRunner")
 _progress: Progress | None = None
 _errors: list[Exception] = []
 """Of the local run: what is shown while it goes on, and what a task raised (Beam would hand on its text alone)."""
-
-
-@dataclass(frozen=True)
-class Tasks:
-    """The tasks of a graph: the small file that lists them and who reads it; and how progress counts them: of `total`
-    in all, shown by `unit`, each counts its receipt's `amount`, or 1."""
-
-    path: str
-    read: Callable[[str], Iterable]
-    total: float
-    unit: Callable[[float], str] = terminal.amount
-    amount: str = ""
-
-    def receipt(self, label: str) -> str:
-        """Where the sum of a graph's receipts is handed over."""
-        return storage.join(self.path.rpartition("/")[0], f"receipt-{label}.json")
 
 
 class Runner:

@@ -85,6 +85,9 @@ class Corpus:
     def row(self, address: int, names: Iterable[str]) -> dict[str, Any]:
         """Columns of one document, by name. Errors: StepError where the address points to nothing."""
         part, row = document.place(address)
+        for first, path in reversed((self.selection or {}).get("against", ())):
+            if part >= first:  # it lies in an older corpus
+                return read(path).row(document.address(part - first, row), names)
         if part >= len(self.plan):
             raise StepError(f"{self.path}: no part {part} in the plan; run python -m pipeline select again")
         return self.rows(part, [row], names)[0]
@@ -105,7 +108,7 @@ def read(path: str) -> Corpus:
     selected = books.read(path, "selection")
     if selected is not None and selected["documents"] != made["documents"]:
         selected = None
-    return Corpus(path, plan, made, selected, _manifest(path, selected), _settings(path))
+    return Corpus(path, plan, made, selected, _manifest(path, selected), settings_of(path))
 
 
 def _manifest(path: str, selected: dict | None) -> Manifest | None:
@@ -118,13 +121,23 @@ def _manifest(path: str, selected: dict | None) -> Manifest | None:
     return manifest if selected is not None and documents == selected["kept"] else None
 
 
-def _settings(path: str) -> dict:
+def settings_of(path: str) -> dict:
+    """The tables of settings.toml; {} if there is none."""
     import tomllib
 
     try:
         return tomllib.loads(storage.read(storage.join(path, SETTINGS)).decode())
     except FileNotFoundError:
         return {}
+
+
+def audit_of(vocabulary: str) -> dict[str, dict]:
+    """Figures of a vocabulary by language, from its audit.json. Errors: UserError."""
+    path = storage.join(vocabulary, "audit.json")
+    try:
+        return {row["language"]: row for row in json.loads(storage.read(path))["rows"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: not there or no audit; name the folder that tokenizer train has made") from None
 
 
 def audit(corpus: Corpus) -> dict[str, dict]:

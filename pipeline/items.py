@@ -164,8 +164,13 @@ def add_receipts(receipts: Iterable[dict]) -> dict:
     least; digests add mod 2^128. Commutative and associative, so that the order of work does not show."""
     total: dict = {}
     for receipt in receipts:
-        _add(total, receipt, None)
+        add_receipt(total, receipt)
     return total
+
+
+def add_receipt(total: dict, receipt: dict) -> None:
+    """Add one receipt to a sum of receipts."""
+    _add(total, receipt, None)
 
 
 def _add(total: dict, more: dict, most: int | None) -> None:

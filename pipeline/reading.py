@@ -21,7 +21,7 @@ _TOLD = [
     *("page_date", "canonical", "noindex", "noai", "noimageai", "tdm_reserved"),
     *("charset", "charset_source", "page_language", "robots", "truncated", "lines_in_language"),
     *("language", "language_score", "characters", "words", "lines"),
-    *("verdict", "reasons", "cluster", "cluster_size", "winner", "copies", "validation"),
+    *("verdict", "reasons", "cluster", "cluster_size", "winner", "copies", "validation", "lines_out"),
 ]
 _EXCERPT = 500
 _VERSIONS = 5
@@ -238,6 +238,8 @@ def _outcome(corpus: Corpus, row: dict[str, Any], where: int) -> dict[str, str]:
         "duplicates": _cluster(corpus, row, where),
         "verdict": verdict,
         "copies": f"{row['copies']} in an epoch",
+        "left out": f"{len(row['lines_out']):,} of {row['lines']:,} lines, its site repeats them"
+        * bool(row["lines_out"]),
         "split": "validation" if row["validation"] else "training" if row["copies"] else "",
     }
 

@@ -151,10 +151,10 @@ def _rejections(corpus: Corpus, found: Findings) -> str:
     rows = [(markup.explained(r.name, r.about), *(f"{chosen[c].get(r.name, 0):,}" for c in columns)) for r in reasons]
     note = (
         f"<p>{chosen['documents'] - chosen['kept']:,} of {chosen['documents']:,} documents. <b>First</b>: it is the "
-        "first rule that fails, the document's verdict. <b>Any</b>: it fails, with or without others. <b>Alone</b>: "
-        "no other rule fails; so many more would be kept without it.</p>"
+        "first rule that fails, the document's verdict. <b>Alone</b>: it fails, with or without others; so many would "
+        "go if there were no other rule. <b>Only</b>: no other rule fails; so many more would be kept without it.</p>"
     )
-    shown = note + table(("reason", "first", "any", "alone"), rows, "tnnn", "None was rejected.")
+    shown = note + table(("reason", "first", "alone", "only"), rows, "tnnn", "None was rejected.")
     examples = ((r.name, [_example(e) for e in found.examples.get(r.name, [])]) for r in reasons)
     return shown + markup.folds(_examples_of(name, articles) for name, articles in examples)
 
@@ -173,6 +173,7 @@ def _duplicates(corpus: Corpus, found: Findings) -> str:
         return ""
     note = f"<p>{found.clustered:,} documents stand in {_plural(found.clusters, 'cluster')} of equal URLs, equal texts "
     note += f"or nearly equal texts; one of each may be kept.{_seen_in(corpus, found)}</p>"
+    note += _kinds(corpus.selection)
     if not found.clusters:
         return note
     sizes = [(text(words), f"{found.sizes[words]:,}") for _, words in findings.SIZES if found.sizes[words]]
@@ -182,6 +183,15 @@ def _duplicates(corpus: Corpus, found: Findings) -> str:
     ]
     shown = table(("documents in it", "clusters"), sizes, "tn")
     return note + shown + "<h3>The largest</h3>" + table(("documents", "URL", "which is"), largest, "nct")
+
+
+def _kinds(chosen: dict) -> str:
+    """Documents that lost to another one, by what they share with it; lines that are left out of the others."""
+    kinds = [r for r in (Reason.SAME_URL, Reason.SAME_TEXT, Reason.NEAR_DUPLICATE) if chosen["failing"].get(r.name)]
+    rows = [(markup.explained(r.name, r.about), f"{chosen['failing'][r.name]:,}") for r in kinds]
+    older = f" Pages of older corpora that lost to one here: {chosen['older']:,}." if chosen.get("against") else ""
+    lines = f"<p>Lines left out of kept documents, because their sites repeat them: {chosen['lines_out']:,}.{older}</p>"
+    return table(("lost to another with", "documents"), rows, "tn") + lines if rows else lines
 
 
 def _seen_in(corpus: Corpus, found: Findings) -> str:

@@ -1,4 +1,4 @@
-"""Signals -> Reasons, by Thresholds; winners of clusters; copies. Over columns of many documents at once.
+"""Signals -> Reasons, by Thresholds. Over columns of many documents at once.
 
 Adding a rule means a Reason, a line in RULES and a number in presets.tsv.
 """
@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from corpus.document import Reason
-from pipeline import duplicates, language, stopwords
+from pipeline import language, stopwords
+from pipeline.arrays import Labels
+from pipeline.arrays import labels as as_labels
 from pipeline.thresholds import QUALITY, Thresholds
 
 Columns = Mapping[str, np.ndarray]
@@ -27,10 +29,10 @@ _DENSE = ("Hans", "Hant", "Hani", "Jpan")
 _CASED = ("Latn", "Cyrl", "Grek", "Armn", "Cher", "Adlm")
 
 
-def _by_label(labels: np.ndarray, function: Callable) -> np.ndarray:
+def _by_label(labels: np.ndarray | Labels, function: Callable) -> np.ndarray:
     """function(label) for each document, called once per distinct label."""
-    values, index = np.unique(labels.astype(str), return_inverse=True)
-    return np.array([function(v) for v in values.tolist()])[index] if len(values) else np.empty(0, bool)
+    found = labels if isinstance(labels, Labels) else as_labels(labels)
+    return found.map(function)
 
 
 def _not_in(scripts: tuple[str, ...]) -> Callable[[str], bool]:
@@ -163,8 +165,9 @@ def judge(
     """(documents,) uint64 bit sets of every rule that fails. `wanted`: labels to keep, () = all; `respect`: names of
     WISHES that count."""
     bits = np.zeros(len(columns["language"]), np.uint64)
-    labels, index = np.unique(columns["language"].astype(str), return_inverse=True)
-    names = labels.tolist()
+    spoken = columns["language"]
+    told = spoken if isinstance(spoken, Labels) else as_labels(spoken)
+    names, index = told.values, told.index
 
     def fail(reason: Reason, failing: np.ndarray) -> None:
         np.bitwise_or(bits, np.uint64(reason.bit), out=bits, where=failing)
@@ -187,80 +190,3 @@ def verdicts(bits: np.ndarray) -> np.ndarray:
     for reason in sorted((r for r in Reason if not r.is_drop), reverse=True):
         first[(bits & np.uint64(reason.bit)) != 0] = reason
     return first
-
-
-CONTESTANT = np.dtype(
-    [
-        ("cluster", "<u8"),
-        ("address", "<u8"),
-        ("passes", "?"),
-        ("length", "<u4"),
-        ("time", "<i8"),
-        ("id", "V16"),
-        ("url", "<u8"),
-        ("text", "<u8"),
-        ("characters", "<u4"),
-        ("label", "<u2"),
-    ]
-)
-"""A document of a cluster, as it competes to be the one that is kept. `label`: place among the run's labels."""
-
-VERDICT = np.dtype([("address", "<u8"), ("winner", "<u8"), ("reason", "u1")])
-"""What came out for it: `winner` = own address and reason 0, or another's and why."""
-
-
-def settle(contestants: np.ndarray) -> np.ndarray:
-    """(n,) CONTESTANT of whole clusters -> (n,) VERDICT, sorted by address.
-
-    The winner of a cluster is the longest, then the newest, then the one with the least id among those that pass the
-    rules; a cluster in which none passes has no winner (each is its own) - never by order of arrival.
-    """
-    if not len(contestants):
-        return np.zeros(0, VERDICT)
-    order = np.lexsort(
-        (
-            _bytes(contestants["id"], 8),
-            _bytes(contestants["id"], 0),
-            -contestants["time"],
-            -contestants["length"].astype(np.int64),
-            ~contestants["passes"],
-            contestants["cluster"],
-        )
-    )
-    sorted_ = contestants[order]
-    starts = np.flatnonzero(np.concatenate(([True], sorted_["cluster"][1:] != sorted_["cluster"][:-1])))
-    best = np.repeat(sorted_[starts], np.diff(np.append(starts, len(sorted_))))
-    loses = best["passes"] & (best["address"] != sorted_["address"])
-    result = np.zeros(len(sorted_), VERDICT)
-    result["address"] = sorted_["address"]
-    result["winner"] = np.where(loses, best["address"], sorted_["address"])
-    kind = np.where(
-        (sorted_["url"] == best["url"]) & (best["url"] != np.uint64(duplicates.NO_URL)),
-        Reason.SAME_URL,
-        np.where(sorted_["text"] == best["text"], Reason.SAME_TEXT, Reason.NEAR_DUPLICATE),
-    )
-    result["reason"] = np.where(loses, kind, 0)
-    return result[np.argsort(result["address"])]
-
-
-def _bytes(ids: np.ndarray, start: int) -> np.ndarray:
-    """Eight bytes of each 16-byte id as a big-endian number."""
-    return np.frombuffer(ids.tobytes(), ">u8").reshape(-1, 2)[:, start // 8].astype(np.uint64)
-
-
-def draw(ids: np.ndarray, labels: np.ndarray, copies: Mapping[str, float], seed: int) -> np.ndarray:
-    """(documents,) uint8: how often an epoch sees each document; its language's copies, rounded by a coin that only
-    the document's id and the seed decide. ids: (documents,) V16."""
-    wanted = _by_label(labels, lambda label: copies.get(label, 1.0)).astype(np.float64)
-    coin = uniform(_bytes(ids, 0), seed)
-    return np.minimum(255, np.floor(wanted) + (coin < wanted % 1.0)).astype(np.uint8)
-
-
-def uniform(hashes: np.ndarray, seed: int) -> np.ndarray:
-    """(n,) uint64 -> (n,) float64 in [0, 1), the same for the same hash and seed (Murmur3's finalizer)."""
-    with np.errstate(over="ignore"):
-        z = hashes.astype(np.uint64) + np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
-        z = (z ^ (z >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
-        z ^= z >> np.uint64(33)
-    return (z >> np.uint64(11)).astype(np.float64) / (1 << 53)

@@ -2,13 +2,33 @@
 
 import json
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from corpus import document, settings, shards, storage
+from corpus import document, mixture, settings, shards, storage
 from corpus.terminal import StepError, UserError, amount, size
-from pipeline import annotate, blocklist, books, extract, items, language, select, tokenize
-from pipeline.flow import Runner, Tasks
+from pipeline import (
+    annotate,
+    books,
+    card,
+    choice,
+    decontamination,
+    export,
+    extract,
+    findings,
+    folder,
+    items,
+    language,
+    mixer,
+    report,
+    runs,
+    tokenize,
+)
+from pipeline.local import Local, Tasks
 from pipeline.thresholds import QUALITY, Thresholds
+
+if TYPE_CHECKING:  # it loads Beam
+    from pipeline.flow import Runner
 
 MARKER = "settings.toml"
 
@@ -21,6 +41,7 @@ class Options:
     limit: int | None = None
     slice: str | None = None
     redo: bool = False
+    preview: bool = False
     said: list[str] = field(default_factory=list)
 
 
@@ -73,7 +94,7 @@ def _refuse_other(folder: str, wanted: dict) -> None:
 # --- extract ------------------------------------------------------------------------------------------------------
 
 
-def run_extract(paths: list[str], own: settings.Extract, runner: Runner, options: Options) -> dict:
+def run_extract(paths: list[str], own: settings.Extract, runner: "Runner", options: Options) -> dict:
     """Crawl files -> documents/. Returns the books."""
     folder = options.output
     model = language.load(own.language_model).digest
@@ -149,7 +170,7 @@ def documents_of(folder: str) -> tuple[list[items.Item], dict]:
 # --- annotate -----------------------------------------------------------------------------------------------------
 
 
-def run_annotate(wanted: list[annotate.Column], runner: Runner, options: Options) -> None:
+def run_annotate(wanted: list[annotate.Column], runner: "Runner", options: Options) -> None:
     """Documents -> columns/<name>/ for each column. A column that another model made is refused, unless `redo`."""
     if not wanted:
         return
@@ -174,108 +195,76 @@ def run_annotate(wanted: list[annotate.Column], runner: Runner, options: Options
             raise StepError(f"{column.name}: {receipt['documents']:,} rows for {made['documents']:,} documents")
         if receipt.get("skipped", 0) < len(plan):
             books.note_time(folder, column.name, begun, runner.workers, receipt.get("skipped", 0))
-        options.said.append(f"{amount(receipt['documents'])} values in columns/{column.name}/")
+        marked = ", ".join(f"{n:,} {name}" for name, n in sorted(receipt.get("counts", {}).items()))
+        told = f"; of them {marked}" if marked else ""
+        options.said.append(f"{amount(receipt['documents'])} values in columns/{column.name}/{told}")
 
 
-def _columns_made(folder: str, thresholds: Thresholds) -> dict[str, str]:
-    """The digests of the columns beside the documents that the thresholds need. Errors: UserError."""
+def _columns_made(folder: str, thresholds: Thresholds) -> dict[str, tuple[str, bytes]]:
+    """The digests (and no bytes) of the columns beside the documents that the thresholds need. Errors: UserError."""
     made = recorded(folder).get("columns", {})
     names = {name[4:] for name in thresholds.names() if QUALITY.fullmatch(name[4:])}
     for name in sorted(names - set(made)):
         raise UserError(f"{folder}: no column {name}; run python -m pipeline annotate, or leave out its threshold")
-    return {name: made[name] for name in sorted(names)}
+    names |= {decontamination.COLUMN} & set(made)
+    return {name: (made[name], b"") for name in sorted(names)}
 
 
 # --- select -------------------------------------------------------------------------------------------------------
 
 
-def read_runs(path: str) -> list[select.Run]:
-    return [select.Run(r["number"], r["first"], tuple(r["parts"])) for r in json.loads(storage.read(path))]
-
-
-def read_ranges(path: str) -> list[int]:
-    return list(range(json.loads(storage.read(path))))
-
-
 def run_select(
-    own: settings.Select, thresholds: Thresholds, run_documents: int, runner: Runner, options: Options
+    own: settings.Select,
+    thresholds: Thresholds,
+    run_documents: int,
+    runner: "Runner | Local",
+    options: Options,
 ) -> dict:
-    """Documents -> selection/. Returns the books."""
+    """Documents -> selection/. Returns the books. With `options.preview` nothing but the books is made."""
     folder = options.output
     prepare_folder(folder, create=False)
     plan, made = documents_of(folder)
-    order = settings.fingerprint([i.part for i in plan])
-    clusters = select.cluster_fingerprint(made, order, own.near_duplicates)
-    listed = blocklist.load(own.url_blocklist) if own.url_blocklist else None
-    blocked = listed.digest if listed else ""
-    mark = select.fingerprint(clusters, own, thresholds, blocked)
-    if needed := _columns_made(folder, thresholds):
-        mark = settings.fingerprint(mark, needed)
+    sources = [choice.Source(folder, [i.part for i in plan], made), *map(_source, own.against)]
+    lists = {**choice.lists_of(own), **_columns_made(folder, thresholds)}
+    order = choice.Order(own, thresholds, sources, run_documents, lists)
+    mark = order.marks["selection"]
     there = books.read(folder, "selection")
     if there is not None and there.get("fingerprint") == mark and _all_there(folder, plan):
         options.said += [*books.summary_of_select(there), "nothing to do: the selection was made with these settings"]
         return there
     begun = time.monotonic()
-    storage.remove([storage.join(folder, "selection", books.BOOKS)])
-    job = select.Job(
-        folder,
-        own,
-        thresholds,
-        select.ranges_for(made["documents"], own.memory),
-        tuple(sorted(made["languages"])),
-        mark,
-        blocked,
-    )
-    if listed:
-        storage.write(job.path("selection", "work", select.BLOCKLIST), listed.hashes.tobytes())
-    receipt = _choose(job, select.plan_runs([i.part for i in plan], made["counts"], run_documents), clusters, runner)
+    if not options.preview:
+        storage.remove([storage.join(folder, "selection", books.BOOKS)])
+    receipt = choice.run(order, runner, _factors(own, folder, made), not options.preview)
+    before = [sum(len(s.parts) for s in sources[:k]) for k in range(1, len(sources))]
+    receipt |= {"fingerprint": mark, "against": [[n, s.folder] for n, s in zip(before, sources[1:], strict=True)]}
+    books.check_select(receipt, made)
+    options.said += books.summary_of_select(receipt)
+    if options.preview:
+        return receipt
     _remove_stale(folder, plan)
     storage.sweep(folder)
-    books.check_select(receipt, made)
     _record(folder, "select", {**settings.substance(own), "run_documents": run_documents})
     _record(folder, "thresholds", thresholds.table())
-    receipt = {**receipt, "fingerprint": mark}
     books.write(folder, "selection", receipt)
     books.note_time(folder, "select", begun, runner.workers)
-    options.said += books.summary_of_select(receipt)
     return receipt
 
 
-def _choose(job: select.Job, runs: list[select.Run], clusters: str, runner: Runner) -> dict:
-    """The graphs of a selection: clusters, unless those of the fingerprint `clusters` are kept; contest; verdicts."""
-    work = job.path("selection", "work")
-    tasks = Tasks(storage.join(work, "runs.json"), read_runs, len(runs))
-    ranges = Tasks(storage.join(work, "ranges.json"), read_ranges, job.ranges)
-    storage.write(tasks.path, json.dumps([asdict(r) for r in runs]))
-    storage.write(ranges.path, json.dumps(job.ranges))
-    if not select.kept_clusters(job.folder, clusters):
-        storage.remove_folder(job.path("selection", "clusters"))
-        _meet(runner, _KEYS, tasks, ranges, job)
-        select.cluster(runs, job)
-        select.keep_clusters(job.folder, clusters)
-    receipt = _meet(runner, _CONTEST, tasks, ranges, job)
-    select.crown(runs, job)
-    copies = select.weigh(receipt, job)
-    receipt = runner.map("apply", tasks, select.apply, {"job": job, "copies": copies})
-    storage.remove_folder(work)
-    return {**receipt, "copies": copies}
+def _source(path: str) -> choice.Source:
+    plan, made = documents_of(path.rstrip("/"))
+    return choice.Source(path.rstrip("/"), [i.part for i in plan], made)
 
 
-_KEYS = ("keys", (select.spill_keys, select.spilled_pairs), (select.produce_keys, select.pairs))
-_CONTEST = ("contest", (select.spill_contest, select.spilled_settle), (select.contest, select.settle))
-"""What a meeting is called, and how keys are made and met: through files; through Beam's shuffle."""
-
-
-def _meet(runner: Runner, meeting: tuple, tasks: Tasks, ranges: Tasks, job: select.Job) -> dict:
-    """Produce keys from runs, bring them together by range: through files, or through Beam's shuffle."""
-    label, files, beam = meeting
-    context = {"job": job}
-    how = job.settings.exchange
-    if how == "beam" or (how == "auto" and not runner.local):
-        return runner.exchange(label, tasks, beam[0], beam[1], context)
-    first = runner.map(label, tasks, files[0], context)
-    second = runner.map(f"{label}-ranges", ranges, files[1], context)
-    return items.add_receipts([first, second])
+def _factors(own: settings.Select, folder: str, made: dict) -> dict[str, float]:
+    """What a character of each language is worth in tokens, if the budget is in tokens."""
+    try:
+        _, unit = mixture.parse_budget(own.budget)
+    except ValueError as error:
+        raise UserError(f"--budget {own.budget}: {error}; write 10G, '10G bytes' or '2G tokens'") from None
+    path = storage.join(folder, "vocabulary", "audit.json")
+    audit = json.loads(storage.read(path))["rows"] if unit == "tokens" and storage.exists(path) else []
+    return mixer.factors({row["language"]: row for row in audit}, unit, tuple(made["languages"]))
 
 
 def _all_there(folder: str, plan: list[items.Item]) -> bool:
@@ -301,7 +290,7 @@ def read_plans(path: str) -> list[tokenize.Plan]:
     ]
 
 
-def run_tokenize(own: settings.Tokenize, runner: Runner, options: Options) -> shards.Manifest:
+def run_tokenize(own: settings.Tokenize, runner: "Runner", options: Options) -> shards.Manifest:
     """Documents, selection, vocabulary -> tokens/. Returns the manifest."""
     folder = options.output
     prepare_folder(folder, create=False)
@@ -313,12 +302,12 @@ def run_tokenize(own: settings.Tokenize, runner: Runner, options: Options) -> sh
         raise UserError(f"{folder}: the selection is of other documents; run python -m pipeline select again")
     source = own.vocabulary or storage.join(folder, "vocabulary")
     vocabulary = tokenize.load_vocabulary(source)
-    runs = select.plan_runs([i.part for i in plan], made["counts"], own.run_documents)
-    mark = tokenize.fingerprint(selected["fingerprint"], vocabulary.digest, own, len(runs))
+    planned = runs.plan_runs([i.part for i in plan], made["counts"], own.run_documents)
+    mark = tokenize.fingerprint(selected["fingerprint"], vocabulary.digest, own, len(planned))
     manifest = _finished(folder, mark)
     if manifest is None:
         begun = time.monotonic()
-        manifest = _make_tokens(runs, tokenize.Job(folder, source, own.shard_tokens, mark), selected, runner)
+        manifest = _make_tokens(planned, tokenize.Job(folder, source, own.shard_tokens, mark), selected, runner)
         _record(folder, "tokenize", {**settings.substance(own), "vocabulary": vocabulary.digest})
         books.note_time(folder, "tokenize", begun, runner.workers)
     else:
@@ -342,11 +331,11 @@ def _finished(folder: str, mark: str) -> shards.Manifest | None:
     return manifest
 
 
-def _make_tokens(runs: list[select.Run], job: tokenize.Job, selected: dict, runner: Runner) -> shards.Manifest:
+def _make_tokens(planned: list[runs.Run], job: tokenize.Job, selected: dict, runner: "Runner") -> shards.Manifest:
     storage.remove([job.path("tokens", shards.MANIFEST)])
     tasks = job.path("tokens", "encoded", "runs.json")
-    storage.write(tasks, json.dumps([asdict(r) for r in runs]))
-    receipt = runner.map("encode", Tasks(tasks, read_runs, len(runs)), tokenize.encode, {"job": job})
+    runs.write_runs(tasks, planned)
+    receipt = runner.map("encode", Tasks(tasks, runs.read_runs, len(planned)), tokenize.encode, {"job": job})
     plans = tokenize.plan_shards(receipt, job.shard_tokens)
     path = job.path("tokens", "encoded", "shards.json")
     storage.write(
@@ -362,6 +351,40 @@ def _make_tokens(runs: list[select.Run], job: tokenize.Job, selected: dict, runn
     storage.sweep(job.folder)
     shards.write_manifest(job.path("tokens"), manifest)
     return manifest
+
+
+# --- export -------------------------------------------------------------------------------------------------------
+
+
+def run_export(job: export.Job, runner: "Runner | Local", options: Options) -> dict:
+    """Documents and selection -> files of text per language, and their card. Returns the receipt."""
+    prepare_folder(job.folder, create=False)
+    plan, made = documents_of(job.folder)
+    selected = books.read(job.folder, "selection")
+    if selected is None:
+        raise UserError(f"{job.folder}: no finished selection; run python -m pipeline select first")
+    if name := export.foreign(job.output):
+        raise UserError(f"{job.output}: holds something else than an export ({name}); name an empty folder")
+    parts = [i.part for i in plan if made["counts"].get(i.part)]
+    tasks = storage.join(job.output, ".parts.json")
+    storage.write(tasks, json.dumps(parts))
+    receipt = runner.map("export", Tasks(tasks, _read_list, len(parts)), export.run, {"job": job})
+    storage.remove([tasks, *export.stale(job.output, set(receipt.get("files", {})))])
+    if receipt["documents"] != selected["kept"]:
+        raise StepError(f"{job.output}: {receipt['documents']:,} documents of {selected['kept']:,}; export again")
+    corpus = folder.read(job.folder)
+    text = card.text(corpus, findings.look(corpus), report.name(corpus))
+    storage.write(storage.join(job.output, card.CARD), export.card(receipt, job.form, text))
+    characters = sum(v["characters"] for v in receipt["languages"].values())
+    options.said.append(
+        f"{amount(receipt['documents'])} documents, {amount(characters)} characters in {len(receipt['languages'])} "
+        f"languages -> {job.output}"
+    )
+    return receipt
+
+
+def _read_list(path: str) -> list:
+    return json.loads(storage.read(path))
 
 
 def check_format(folder: str) -> None:

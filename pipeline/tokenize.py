@@ -18,8 +18,9 @@ import pyarrow.parquet as pq
 from corpus import document, settings, shards, storage
 from corpus.shards import ShardInfo
 from corpus.terminal import StepError
+from pipeline import lines
 from pipeline.items import no_tick
-from pipeline.select import Run
+from pipeline.runs import Run
 from tokenizer.vocabulary import Vocabulary
 
 _BATCHES_PER_SHARD = 8
@@ -128,8 +129,9 @@ def _kept(name: str, job: Job) -> Iterator[tuple[str, tuple[str, bool, int], int
     with storage.open_read(job.path("selection", name)) as file:
         chosen = pq.ParquetFile(file)
         aligned = document.read_metadata(pa.schema([], metadata=chosen.metadata.metadata)).get("aligned")
-        table = chosen.read(["copies", "validation"])
+        table = chosen.read(["copies", "validation", "lines_out"])
     copies, validation = table["copies"].to_numpy(), table["validation"].to_numpy()
+    gone = table["lines_out"].combine_chunks()
     with storage.open_read(job.path("documents", name)) as file:
         documents = pq.ParquetFile(file)
         made = document.read_metadata(pa.schema([], metadata=documents.metadata.metadata)).get("fingerprint")
@@ -140,7 +142,7 @@ def _kept(name: str, job: Job) -> Iterator[tuple[str, tuple[str, bool, int], int
             own = copies[row : row + len(batch)]
             for k in np.flatnonzero(own):
                 kind = (batch["language"][int(k)].as_py(), bool(validation[row + k]), int(own[k]))
-                yield batch["text"][int(k)].as_py(), kind, row + int(k)
+                yield lines.leave_out(batch["text"][int(k)].as_py(), gone[row + int(k)].as_py()), kind, row + int(k)
             row += len(batch)
 
 

@@ -101,7 +101,7 @@ def test_select_by_a_column(base, out, capsys):
     assert run("select", out, "--threshold", f"min_quality_edu={cut}") == 0
     corpus = folder.read(str(out))
     assert corpus.selection["failing"]["QUALITY"] == sum(v < cut for v in values)
-    row = corpus.row(corpus.selection["examples"]["QUALITY"][0], ["quality_edu", "reasons"])
+    row = corpus.row(corpus.selection["examples"]["QUALITY"][0][1], ["quality_edu", "reasons"])
     assert row["quality_edu"] < cut
     assert row["reasons"] & Reason.QUALITY.bit
     assert run("inspect", out, "--reason", "quality") == 0

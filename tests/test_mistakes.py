@@ -119,6 +119,23 @@ MISTAKES = [
     ("trainer pretrain {d}/damaged/tokens --output {d}/m2 --size tiny --steps 2 --sequence 32 --batch 16", "damaged"),
     ("trainer pretrain {d}/out/tokens --output {d}/m --language-weights xxx_Latn=1 --size tiny --steps 2", "xxx_Latn"),
     ("trainer inspect {d}/photos", "photos"),
+    ("trainer pretrain {d}/out/tokens --output {d}/m --objectives mlm=1,rdt=50", "did you mean rtd?"),
+    ("trainer pretrain {d}/out/tokens --output {d}/m --objectives order=1", "mlm alone, or mlm and rtd"),
+    ("trainer pretrain {d}/out/tokens --output {d}/m --shape rank=500 --size tiny", "saves nothing"),
+    ("trainer pretrain {d}/out/tokens --output {d}/m --mask 0.3/10", "--mask"),
+    ("trainer pretrain {d}/out/tokens --output {d}/m --loss-weights xxx_Latn=2", "xxx_Latn"),
+    ("trainer pretrain {d}/out/tokens --output {d}/m --start {d}/photos --size tiny", "photos"),
+    ("trainer pretrain {d}/out/tokens --output {d}/m --parallel {d}/empty.txt --size tiny", "empty.txt"),
+    ("trainer finetune {d}/photos --train x --dev x --output {d}/m", "photos"),
+    ("trainer evaluate {d}/photos --data {d}/empty.txt", "photos"),
+    ("trainer probe {d}/nothing text", "nothing"),
+    ("trainer report {d}/photos", "photos"),
+    ("trainer export {d}/photos --output {d}/never", "photos"),
+    ("trainer export {d}/photos --output {d}/photos", "cat.jpg"),
+    ("trainer distill {d}/photos {d}/out/tokens --output {d}/m", "photos"),
+    ("trainer align {d}/photos --pairs {d}/empty.txt --output {d}/m", "photos"),
+    ("trainer fuse {d}/photos {d}/empty --output {d}/never", "photos"),
+    ("trainer finetun {d}/photos", "did you mean finetune?"),
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Signals -> Reasons, winners of clusters, copies."""
+"""Signals -> Reasons."""
 
 import dataclasses
 import json
@@ -9,23 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from corpus.document import Reason, Signals, rejections
 from pipeline import language, signals, stopwords
 from pipeline.selection import (
-    CONTESTANT,
     MEANING,
     RULES,
     columns_read,
     comparisons,
-    draw,
     judge,
     limit_for,
     limits_of,
-    settle,
-    uniform,
     verdicts,
 )
 from pipeline.thresholds import NONE, PRESETS, Thresholds, preset
@@ -168,8 +162,6 @@ def test_all_reasons_are_kept_and_the_first_is_the_verdict():
 def test_no_documents():
     empty = {k: v[:0] for k, v in columns({}).items()}
     assert judge(empty, Thresholds(), ("eng_Latn",)).tolist() == []
-    assert settle(np.zeros(0, CONTESTANT)).tolist() == []
-    assert draw(np.zeros(0, "V16"), np.zeros(0, object), {}, 0).tolist() == []
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -246,127 +238,3 @@ def test_bad_documents_are_caught():
     found = judged([(label, text) for _, label, text in documents], Thresholds())
     missed = [row for row, reasons_ in zip(documents, found, strict=True) if not reasons_ - {Reason.TOO_SHORT}]
     assert len(missed) <= 0.05 * len(documents), missed
-
-
-# --- winners --------------------------------------------------------------------------------------------------------
-
-
-def contestants(*rows: dict) -> np.ndarray:
-    table = np.zeros(len(rows), CONTESTANT)
-    for k, row in enumerate(rows):
-        values = {"cluster": 1, "address": k, "passes": True, "length": 100, "time": 1000, "url": k, "text": k, **row}
-        for name, value in values.items():
-            table[k][name] = np.void(value) if name == "id" else value
-    return table
-
-
-def identity(number: int) -> bytes:
-    return number.to_bytes(16, "big")
-
-
-ORDER = [  # better first
-    {"passes": True, "length": 9, "time": 9, "id": identity(1)},
-    {"passes": True, "length": 9, "time": 9, "id": identity(2)},
-    {"passes": True, "length": 9, "time": 9, "id": identity(1 << 70)},
-    {"passes": True, "length": 9, "time": 8, "id": identity(0)},
-    {"passes": True, "length": 8, "time": 99, "id": identity(0)},
-    {"passes": False, "length": 4_000_000_000, "time": 99, "id": identity(0)},
-]
-
-
-@pytest.mark.parametrize("better", range(len(ORDER) - 1))
-@pytest.mark.parametrize("turned", [False, True])
-def test_passing_then_length_then_date_then_id(better, turned):
-    pair = ORDER[better : better + 2]
-    best = 1 if turned else 0
-    found = settle(contestants(*(reversed(pair) if turned else pair)))
-    assert found["winner"].tolist() == [best, best]
-
-
-def test_the_date_may_lie_before_1970():
-    found = settle(contestants({"time": -5}, {"time": -4}))
-    assert found["winner"].tolist() == [1, 1]
-
-
-def test_a_cluster_in_which_none_passes_has_no_winner():
-    found = settle(contestants({"passes": False}, {"passes": False}))
-    assert found["winner"].tolist() == [0, 1]
-    assert found["reason"].tolist() == [0, 0]
-
-
-@pytest.mark.parametrize(("loser", "reason"), [
-    ({"url": 7, "text": 7}, Reason.SAME_URL),
-    ({"url": 8, "text": 7}, Reason.SAME_TEXT),
-    ({"url": 8, "text": 8}, Reason.NEAR_DUPLICATE),
-])  # fmt: skip
-def test_why_a_loser_lost(loser, reason):
-    found = settle(contestants({"length": 200, "url": 7, "text": 7}, loser))
-    assert found["reason"].tolist() == [0, reason]
-
-
-CONTEST = st.lists(
-    st.fixed_dictionaries({
-        "cluster": st.integers(0, 3), "passes": st.booleans(), "length": st.integers(0, 2),
-        "time": st.integers(-1, 1), "url": st.integers(0, 2), "text": st.integers(0, 2),
-    }), min_size=1, max_size=25,
-)  # fmt: skip
-
-
-@settings(max_examples=200, deadline=None)
-@given(CONTEST, st.randoms())
-def test_never_by_order_of_arrival(rows, order):
-    rows = [{**r, "address": k * 3 + 1, "id": identity(k * 7919 % 101)} for k, r in enumerate(rows)]
-    found = settle(contestants(*rows))
-    shuffled = list(rows)
-    order.shuffle(shuffled)
-    assert np.array_equal(settle(contestants(*shuffled)), found)
-    assert found["address"].tolist() == [r["address"] for r in rows]
-    for cluster in {r["cluster"] for r in rows}:
-        inside = [r for r in rows if r["cluster"] == cluster]
-        passing = [r for r in inside if r["passes"]]
-        winners = {int(v["winner"]) for v in found if v["address"] in {r["address"] for r in inside}}
-        if passing:
-            best = min(passing, key=lambda r: (-r["length"], -r["time"], r["id"]))
-            assert winners == {best["address"]}
-        else:
-            assert winners == {r["address"] for r in inside}
-
-
-# --- copies ---------------------------------------------------------------------------------------------------------
-
-IDS = np.frombuffer(np.random.default_rng(0).bytes(16 * 20_000), "V16")
-
-
-def test_draw_meets_its_expectation_and_only_the_two_nearest_numbers():
-    labels = np.array(["a", "b", "c", "d"] * 5000, object)
-    found = draw(IDS, labels, {"a": 0.25, "b": 1.0, "c": 2.7}, seed=1)
-    for label, wanted, values in [("a", 0.25, {0, 1}), ("b", 1, {1}), ("c", 2.7, {2, 3}), ("d", 1, {1})]:
-        chosen = found[labels == label]
-        assert set(chosen.tolist()) == values
-        assert abs(chosen.mean() - wanted) < 0.02
-
-
-def test_draw_depends_on_id_and_seed_alone():
-    labels = np.array(["a"] * len(IDS), object)
-    first = draw(IDS, labels, {"a": 0.5}, seed=1)
-    order = np.random.default_rng(1).permutation(len(IDS))
-    assert np.array_equal(draw(IDS[order], labels, {"a": 0.5}, 1), first[order])
-    assert 0.4 < (draw(IDS, labels, {"a": 0.5}, seed=2) == first).mean() < 0.6
-    assert (draw(IDS, labels, {"a": 0.6}, seed=1) >= first).all(), "more copies only add documents"
-
-
-def test_draw_has_a_ceiling_of_one_byte():
-    assert draw(IDS[:1], np.array(["a"], object), {"a": 1000.0}, 0).tolist() == [255]
-
-
-def test_uniform_is_pinned_and_uniform():
-    assert uniform(np.array([0, 1, 2], np.uint64), 0).tolist() == [0.0, 0.7044485202539007, 0.22947943964848072]
-    assert uniform(np.array([0, 1, 2], np.uint64), 7).tolist() == [
-        0.24279104418383668,
-        0.7069880720323296,
-        0.07184194815767042,
-    ]
-    found = uniform(np.arange(100_000, dtype=np.uint64), 3)
-    assert found.min() >= 0
-    assert found.max() < 1
-    assert max(abs(n - 10_000) for n in Counter((found * 10).astype(int).tolist()).values()) < 400
