@@ -104,7 +104,7 @@ class Vocabulary:
     sample_alpha: float = setting(
         0.0, "share of a language in the sample ~ (its share of the text) ** alpha; 0: alike, as far as text goes"
     )
-    sample_characters: int = setting(50_000_000, "characters of text in the sample")
+    sample_characters: int = setting(120_000_000, "characters of text in the sample")
     coverage: float = setting(0.99995, "share of each language's characters that get pieces; the rest become bytes")
     seed: int = setting(0, "seed of the sample")
 

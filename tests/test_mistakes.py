@@ -116,7 +116,7 @@ MISTAKES = [
     ("trainer pretrain {d}/out/tokens --output {d}/m --size bse", "did you mean base?"),
     ("trainer pretrain {d}/out/tokens --output {d}/m --vocabulary {d}/other --size tiny --steps 2", "vocabulary"),
     ("trainer pretrain {d}/out/tokens --output {d}/photos --size tiny --steps 2", "photos"),
-    ("trainer pretrain {d}/damaged/tokens --output {d}/m2 --size tiny --steps 2 --sequence 32 --batch 2", "damaged"),
+    ("trainer pretrain {d}/damaged/tokens --output {d}/m2 --size tiny --steps 2 --sequence 32 --batch 16", "damaged"),
     ("trainer pretrain {d}/out/tokens --output {d}/m --language-weights xxx_Latn=1 --size tiny --steps 2", "xxx_Latn"),
     ("trainer inspect {d}/photos", "photos"),
     ("trainer pretrain {d}/out/tokens --output {d}/m --objectives mlm=1,rdt=50", "did you mean rtd?"),

@@ -38,7 +38,7 @@ Train a SentencePiece vocabulary on a sample of the kept documents, balanced bet
 
 Writes spm.model, spm.vocab, audit.json, settings.toml and, for Hugging Face, tokenizer.json (not for bpe). What is
 there already and made in the same way stays.
-Needs about 20 bytes of memory for each byte of the sample, and one core.
+Needs about 12 bytes of memory for each byte of the sample, and one core.
 """
 
 _EVALUATE = """\
@@ -99,8 +99,9 @@ def _train(names: Namespace) -> int:
         return 0
     if names.limit is not None and names.limit < 1:
         raise UserError(f"--limit: {names.limit} leaves nothing to do; give 1 or more")
-    from tokenizer import sample
+    from tokenizer import sample, vocabulary
 
+    vocabulary.sized(settings)
     folder = _target(names, [path for path in names.input if sample.is_corpus(path)])
     found = sample.sources(names.input, names.limit)
     mark = _mark(settings, found)
