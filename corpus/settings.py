@@ -37,8 +37,9 @@ class Extract:
     max_page_bytes: int = setting(4 << 20, "a decoded page larger than this is dropped")
     extractor: str = setting(
         "own",
-        "what reads HTML pages: own and others keep the main text, text keeps all of it",
-        choices=("own", "resiliparse", "trafilatura", "text"),
+        "what reads HTML pages: text keeps all of it, the others the main text; own-uncommented leaves out what "
+        "readers wrote under it (posts of a forum stay)",
+        choices=("own", "own-uncommented", "resiliparse", "trafilatura", "text"),
     )
     pii: str = setting(
         "mask", "personal data in the text: e-mail, IP, phone, IBAN, card numbers", choices=("mask", "keep")

@@ -19,6 +19,15 @@ TAGS = tuple(_blocks.TAGS.split(" "))
 """Elements that end a block of text; the place is the tag's number. Names that HTML doesn't know have number 0."""
 TAG = {name: number for number, name in enumerate(TAGS)}
 
+
+def bucket(word: str) -> int:
+    """The hash of a word of a class or id: FNV-1a over its UTF-8, its halves mixed."""
+    value = 2166136261
+    for byte in word.encode():
+        value = (value ^ byte) * 16777619 & 0xFFFFFFFF
+    return (value ^ value >> 15) % BUCKETS
+
+
 CHARACTERS, TOKENS, DIGITS, SIGNS, COMMAS, ENDS, UPPER, LINKED, LINKS = range(9)
 """Columns of `Tree.counts`: code points; words (characters in scripts without spaces); code points by class, and
 in links; links that begin."""

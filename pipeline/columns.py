@@ -44,9 +44,3 @@ def _beside(folder: str, part: str, name: str) -> tuple[pa.ChunkedArray, str]:
         raise UserError(
             f"{folder}: no column {name} for {part}; run python -m pipeline annotate, or leave out its threshold"
         ) from None
-
-
-def there(folder: str) -> list[str]:
-    """The names of the columns beside the documents."""
-    start = storage.join(folder, FOLDER) + "/"
-    return sorted({path.removeprefix(start).split("/")[0] for path in storage.list_files(storage.join(folder, FOLDER))})

@@ -46,12 +46,13 @@ class Content:
 
 
 def extract(html: str | bytes, extractor: str = "own") -> Content:
-    """The text and title of a page, decoded or in UTF-8. extractor: own and trafilatura may find nothing to keep;
-    resiliparse gives all of the text then; text: all of the text always. Errors: TooComplex, but never by own."""
+    """The text and title of a page, decoded or in UTF-8. extractor: own, own-uncommented and trafilatura may find
+    nothing to keep; resiliparse gives all of the text then; text: all of the text always. Errors: TooComplex, but
+    never by own."""
     data = html if isinstance(html, bytes) else html.encode("utf-8", "replace")
-    if extractor == "own":
+    if extractor in ("own", "own-uncommented"):
         tree = blocks.read(data)
-        return Content(main_text.extract(tree), tree.title)
+        return Content(main_text.extract(tree, comments=extractor == "own"), tree.title)
     check(data)
     page = HTMLTree.parse_from_bytes(data, "utf-8")
     if extractor == "trafilatura":

@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from pipeline import block_features
-from pipeline.blocks import TAG, TOKENS, Tree
+from pipeline import _block_features, block_features
+from pipeline.blocks import TAG, Tree, bucket
 
 DEPTH = 6
 """Levels of each tree; shallower ones are filled up."""
@@ -18,6 +18,9 @@ UNIT = 256
 """Leaves are whole numbers of this part of a log odd, chances of one in UNIT squared."""
 LEAST = 0.2
 """Expected F1 below which nothing is kept."""
+TYPES = ("article", "service", "forum", "listing", "documentation", "collection", "product")
+"""Types of page that a model knows, in the order of the last columns of its weights."""
+_COMMENTS = [bucket(w) for w in ("comment", "comments", "commentlist", "commentary", "disqus", "respond", "kommentare")]
 MODEL = os.path.join(os.path.dirname(__file__), "models", "content.npz")
 
 
@@ -57,26 +60,37 @@ def _chances() -> np.ndarray:
     return np.array([round(UNIT**2 / (1 + math.exp(-k / UNIT))) for k in range(-8 * UNIT, 8 * UNIT + 1)])
 
 
-def choose(score: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, float]:
-    """(blocks,) bool and the F1 expected: the likeliest blocks, as many as give the best F1."""
-    chance = _chances()[np.clip(score, -8 * UNIT, 8 * UNIT) + 8 * UNIT]
-    order = np.argsort(-score, kind="stable")
-    right, size = np.cumsum((chance * tokens)[order]), np.cumsum(tokens[order])
-    expected = 2 * right / np.maximum(size * UNIT**2 + right[-1], 1)
-    best = int(expected.argmax())
-    keep = np.zeros(len(score), bool)
-    if expected[best] >= LEAST:
-        keep[order[: best + 1]] = True
-    return keep, float(expected[best])
+def choose(score: np.ndarray, tree: Tree) -> tuple[np.ndarray, float]:
+    """(blocks,) bool and the F1 expected: the likeliest blocks, as many as give the best F1; none below LEAST."""
+    keep, expected = _block_features.choose(score, tree.blocks, _chances(), UNIT**2)
+    return np.frombuffer(keep, bool) & (expected >= LEAST), expected
 
 
-def extract(tree: Tree, model: Model | None = None) -> str:
-    """The main text of a page, by the shipped model or another."""
+def extract(tree: Tree, model: Model | None = None, comments: bool = True) -> str:
+    """The main text of a page, by the shipped model or another. comments: with what readers wrote under it."""
     if not tree.texts:
         return ""
     model = model or load()
-    keep, _ = choose(model.score(tree), tree.counts[:, TOKENS].astype(np.int64))
+    keep, _ = choose(model.score(tree), tree)
+    if not comments and not is_forum(tree, model):
+        keep = keep & ~is_comment(tree, int(keep.argmax()))
     return render(tree, np.flatnonzero(keep).tolist())
+
+
+def is_forum(tree: Tree, model: Model) -> bool:
+    """Whether the words of a page's nodes speak for a forum before all other types of page."""
+    types = model.weights[tree.words, block_features.PATHS :].sum(axis=0, dtype=np.int64)
+    return int(types.argmax()) == TYPES.index("forum")
+
+
+def is_comment(tree: Tree, first: int) -> np.ndarray:
+    """(blocks,) bool: in a node that calls itself comments, below the block where the main text begins."""
+    says = np.logical_or.reduceat(np.isin(tree.words, _COMMENTS), tree.starts)[tree.kind]
+    inside = np.zeros(len(tree.blocks) + 1, np.int64)
+    for start, stop in tree.nodes[says & (tree.nodes[:, 3] > first), 3:].tolist():
+        inside[start] += 1
+        inside[stop] -= 1
+    return np.cumsum(inside[:-1]) > 0
 
 
 def render(tree: Tree, kept: list[int]) -> str:

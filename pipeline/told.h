@@ -25,6 +25,7 @@ static int reserve(Bytes *bytes, size_t more) {
 }
 
 static int append(Bytes *bytes, const void *data, size_t size) {
+    if (!size) return 1;
     if (!reserve(bytes, size)) return 0;
     memcpy(bytes->data + bytes->used, data, size);
     bytes->used += size;

@@ -34,7 +34,6 @@ BOOSTING = {
     "num_threads": 1, "deterministic": True, "force_col_wise": True, "seed": 1, "verbose": -1,
 }  # fmt: skip
 TREES = 300
-TYPES = ("article", "service", "forum", "listing", "documentation", "collection", "product")
 TEXT_TYPES = ("article", "documentation")
 
 
@@ -194,15 +193,15 @@ def type_weights(examples: list[Example]) -> np.ndarray:
     bags = [np.unique(e.tree.words) for e in examples]
     sizes = np.array([len(b) for b in bags])
     flat, starts = np.concatenate(bags), np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    truth = np.array([[e.meta["page_type"] == t for t in TYPES] for e in examples], float)
-    values = np.zeros((blocks.BUCKETS, len(TYPES)))
-    squares, offset = np.full_like(values, 1e-8), np.zeros(len(TYPES))
+    truth = np.array([[e.meta["page_type"] == t for t in main_text.TYPES] for e in examples], float)
+    values = np.zeros((blocks.BUCKETS, len(main_text.TYPES)))
+    squares, offset = np.full_like(values, 1e-8), np.zeros(len(main_text.TYPES))
     for _ in range(ROUNDS):
         score = np.add.reduceat(values[flat], starts, axis=0) + offset
         chance = np.exp(score - score.max(axis=1, keepdims=True))
         error = chance / chance.sum(axis=1, keepdims=True) - truth
         slope = TYPE_PULL * values
-        for column in range(len(TYPES)):
+        for column in range(len(main_text.TYPES)):
             slope[:, column] += np.bincount(flat, np.repeat(error[:, column], sizes), minlength=blocks.BUCKETS)
         squares += slope**2
         values -= 0.1 * slope / np.sqrt(squares)

@@ -45,6 +45,18 @@ def test_all_of_the_text_when_asked_for():
     assert "color" not in found.text
 
 
+def test_comments_go_when_told_to_but_for_posts_of_a_forum():
+    said = "".join(f"<li class=comment><p>Reader {k}: {PARAGRAPHS[k % 3].lower()}</p></li>" for k in range(6))
+    page = PAGE.replace("</article>", f"</article><ol id=comments>{said}</ol>")
+    assert "Reader" in extract(page, "text").text
+    kept = extract(page, "own-uncommented").text
+    assert PARAGRAPHS[2] in kept
+    assert "Reader" not in kept
+    body = "<body class='phpbb forum topic viewtopic thread postbody posts'>"
+    forum = page.replace("<body>", body).replace("<li class=comment>", "<li class='comment post postbody forum topic'>")
+    assert extract(forum, "own-uncommented").text == extract(forum).text
+
+
 def test_a_page_that_is_all_navigation_gives_its_whole_text_by_resiliparse():
     found = extract("<html><body><nav><a href=/>Only a menu</a></nav></body></html>", "resiliparse")
     assert "Only a menu" in found.text

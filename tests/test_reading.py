@@ -68,7 +68,7 @@ def test_filters_by_language_and_url_combine(root):
 def test_the_header_line_tells_the_essence(root):
     (block,) = blocks(root / "selection", url=SHORT_URL)
     head = block.splitlines()[0]
-    assert re.fullmatch(r"[A-Z_]+  \w{3}_\w{4} \d\.\d\d  6 words  2026-01-02  " + re.escape(SHORT_URL), head)
+    assert re.fullmatch(r"[A-Z_]+  \w{3}_\w{4} \d\.\d\d  7 words  2026-01-02  " + re.escape(SHORT_URL), head)
     assert "  | Only these few words stand here." in block
 
 
@@ -109,8 +109,8 @@ def test_no_match_is_a_line_and_no_failure(root, capsys):
 
 def test_why_tells_every_rule_with_value_and_limit(root):
     text = told(root / "selection", SHORT_URL)
-    assert re.search(r"FAIL  TOO_SHORT +words 6, at least 20", text)
-    assert re.search(r"pass  TOO_LONG +words 6, at most 100,000", text)
+    assert re.search(r"FAIL  TOO_SHORT +words 7, at least 20", text)
+    assert re.search(r"pass  TOO_LONG +words 7, at most 100,000", text)
     bits = next(r for r in rows(root / "selection") if r["url"] == SHORT_URL)["reasons"]
     failing = {r.name for r in Reason if not r.is_drop and bits & r.bit}
     assert set(re.findall(r"FAIL  (\w+)", text)) == failing
@@ -170,7 +170,7 @@ def test_a_place_in_a_shard_and_why_point_to_each_other(root):
 def test_before_the_selection_rules_are_told_by_the_defaults(root):
     text = told(root / "documents", SHORT_URL)
     assert "by the default thresholds: nothing is selected yet" in text
-    assert re.search(r"FAIL  TOO_SHORT +words 6, at least 20", text)
+    assert re.search(r"FAIL  TOO_SHORT +words 7, at least 20", text)
     assert "verdict    not selected yet" in text
 
 

@@ -123,10 +123,10 @@ def test_each_stage_tells_what_it_has(root):
 
 def test_a_rejected_page_is_shown_with_value_and_limit(root):
     _, page = written(root / "selection")
-    assert "words 6, at least 20" in "".join(page.text)
+    assert "words 7, at least 20" in "".join(page.text)
     corpus = folder.read(str(root / "selection"))
     examples = findings.look(corpus).examples
-    assert next(e.facts for e in examples["TOO_SHORT"] if e.url == corpus_folder.SHORT_URL) == "words 6, at least 20"
+    assert next(e.facts for e in examples["TOO_SHORT"] if e.url == corpus_folder.SHORT_URL) == "words 7, at least 20"
     assert EVIL_URL in [e.url for found in examples.values() for e in found]
     assert {e.facts.partition(":")[0] for e in examples["NEAR_DUPLICATE"]} == {"kept instead"}
     assert set(page.values("dir")) == {"ltr", "auto"}

@@ -1,102 +1,106 @@
 """Signals -> Reasons, winners of clusters, copies."""
 
 import dataclasses
-from collections import Counter
-from dataclasses import fields
+import json
+import lzma
+import math
+from collections import Counter, defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.document import Reason, rejections
-from pipeline import language
+from corpus.document import Reason, Signals, rejections
+from pipeline import language, signals, stopwords
 from pipeline.selection import (
-    COLUMNS,
     CONTESTANT,
+    MEANING,
     RULES,
-    Thresholds,
+    columns_read,
     comparisons,
     draw,
     judge,
+    limit_for,
+    limits_of,
     settle,
     uniform,
     verdicts,
 )
+from pipeline.thresholds import NONE, PRESETS, Thresholds, preset
 
-SOUND = {
-    "language": "eng_Latn", "language_score": 0.99, "characters": 3000, "words": 500, "lines": 20,
-    "mean_word_length": 5.0, "symbols_per_word": 0.0, "letter_words": 0.95, "digit_characters": 0.02,
-    "bullet_lines": 0.0, "cut_lines": 0.0, "ended_lines": 0.8, "short_lines": 0.1, "repeated_lines": 0.0,
-    "repeated_line_characters": 0.0, "repeated_words": 0.0, "placeholder": False,
-}  # fmt: skip
+SOUND = dataclasses.asdict(
+    Signals(
+        characters=3000, words=500, lines=20, paragraphs=10, sentences=30, mean_sentence_length=16.7,
+        mean_word_length=5.0, longest_word=14, newlines_per_word=0.06, letter_words=0.95, stop_words=18,
+        stop_word_share=0.3, distinct_words=0.5, upper_letters=0.04, digit_characters=0.02, punctuation_characters=0.04,
+        mean_line_length=150.0, ended_lines=0.8, short_lines=0.1, long_lines=6, prose_lines=0.7, prose_sentences=25,
+        compression=0.7, url_depth=2,
+    )
+) | {"language": "eng_Latn", "language_score": 0.99, "quality_edu": 0.5}  # fmt: skip
+KINDS = {int: np.uint32, float: np.float32, bool: bool, str: object}
 
 
 def columns(*documents: dict) -> dict[str, np.ndarray]:
     rows = [{**SOUND, **d} for d in documents]
-    kinds = {"language": object, "words": np.uint32, "characters": np.uint32, "lines": np.uint32, "placeholder": bool}
-    return {name: np.array([r[name] for r in rows], kinds.get(name, np.float32)) for name in COLUMNS}
+    return {name: np.array([r[name] for r in rows], KINDS[type(value)]) for name, value in SOUND.items()}
 
 
 def reasons(document: dict, thresholds=None, wanted=()) -> list[Reason]:
     return rejections(int(judge(columns(document), thresholds or Thresholds(), wanted)[0]))
 
 
-def test_a_sound_document_passes_every_rule():
-    assert reasons({}) == []
-    assert set(COLUMNS) == set(SOUND)
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_sound_document_passes_every_rule(name):
+    assert reasons({}, preset(name)) == []
+    assert set(columns_read((), preset(name))) <= set(SOUND)
 
 
-STEP = 1e-5
-T = Thresholds()
-LIMITS = [  # column, the last value that passes, the first that does not, reason
-    ("words", T.min_words, T.min_words - 1, Reason.TOO_SHORT),
-    ("words", T.max_words, T.max_words + 1, Reason.TOO_LONG),
-    ("mean_word_length", T.min_mean_word_length, T.min_mean_word_length - STEP, Reason.WORD_LENGTH),
-    ("mean_word_length", T.max_mean_word_length, T.max_mean_word_length + STEP, Reason.WORD_LENGTH),
-    ("symbols_per_word", T.max_symbols_per_word, T.max_symbols_per_word + STEP, Reason.SYMBOLS),
-    ("letter_words", T.min_letter_words, T.min_letter_words - STEP, Reason.FEW_LETTERS),
-    ("bullet_lines", T.max_bullet_lines, T.max_bullet_lines + STEP, Reason.BULLETS),
-    ("cut_lines", T.max_cut_lines, T.max_cut_lines + STEP, Reason.CUT_LINES),
-    ("ended_lines", T.min_ended_lines, T.min_ended_lines - STEP, Reason.LOOSE_LINES),
-    ("repeated_lines", T.max_repeated_lines, T.max_repeated_lines + STEP, Reason.REPEATED_LINES),
-    ("repeated_line_characters", T.max_repeated_line_characters, T.max_repeated_line_characters + STEP,
-     Reason.REPEATED_LINES),
-    ("repeated_words", T.max_repeated_words, T.max_repeated_words + STEP, Reason.REPEATED_WORDS),
-    ("placeholder", False, True, Reason.PLACEHOLDER),
-    ("language", "eng_Latn", "und_Latn", Reason.NO_LANGUAGE),
-    ("language", "eng_Latn", "zxx_Zyyy", Reason.NO_LANGUAGE),
-]  # fmt: skip
+def both_sides(limit: str, value: float) -> tuple[float, float]:
+    """The last value that passes and the first that does not, as the column holds them."""
+    low, whole = limit.startswith("min_"), isinstance(SOUND[limit[4:]], int)
+    if isinstance(SOUND[limit[4:]], bool):
+        return False, True
+    if whole:
+        return value, value - 1 if low else value + 1
+    value = np.float32(value)
+    return float(value), float(np.nextafter(value, np.float32(-1 if low else 1e9)))
 
 
-@pytest.mark.parametrize(("column", "passes", "fails", "reason"), LIMITS)
-def test_each_rule_at_both_sides_of_its_threshold(column, passes, fails, reason):
-    assert reason not in reasons({column: passes})
-    assert reason in reasons({column: fails})
-    if column != "language":
-        assert reasons({column: passes}) == []
-        assert reasons({column: fails}) == [reason]
+GOLDEN = [(name, limit, value) for name in PRESETS for limit, value in preset(name).limits.items()
+          if limit != "min_language_score"]  # fmt: skip
 
 
-def test_every_rule_and_every_threshold_is_tried():
-    tried = {reason for *_, reason in LIMITS} | {Reason.UNSURE_LANGUAGE}
-    assert set(RULES) == tried
-    named = {name for rule in RULES.values() for _, name in rule.limits}
-    assert named == {f.name for f in fields(Thresholds)}
+@pytest.mark.parametrize(("name", "limit", "value"), GOLDEN)
+def test_each_rule_of_each_preset_at_both_sides_of_its_threshold(name, limit, value):
+    alone = Thresholds({limit: value}, {})
+    (reason,) = [reason for reason, names in RULES.items() if limit in names]
+    if limit == "min_stop_word_share":
+        value *= stopwords.table()["eng_Latn"].share
+    passes, fails = both_sides(limit, value)
+    assert reasons({limit[4:]: passes}, alone) == []
+    assert reasons({limit[4:]: fails}, alone) == [reason]
+    assert reason in reasons({limit[4:]: fails}, preset(name))
 
 
-@pytest.mark.parametrize("field", [f.name for f in fields(Thresholds) if f.name != "min_language_score"])
-def test_each_threshold_moves_its_rule(field):
-    """What just passes fails once the threshold is a little stricter, and the other way round."""
-    column, passes, fails, reason = next(
-        row for row in LIMITS
-        if (row[0], field) in RULES[row[3]].limits and (row[1] == getattr(T, field))
-    )  # fmt: skip
-    step = 1 if column == "words" else STEP
-    strict = getattr(T, field) + (step if field.startswith("min_") else -step)
-    loose = getattr(T, field) - (step if field.startswith("min_") else -step)
-    assert reasons({column: passes}, Thresholds(**{field: strict})) == [reason]
-    assert reasons({column: fails}, Thresholds(**{field: loose})) == []
+def test_every_limit_of_the_presets_belongs_to_one_rule():
+    named = Counter(limit for names in RULES.values() for limit in names)
+    assert max(named.values()) == 1
+    assert {limit for name in PRESETS for limit in preset(name).names()} <= set(named)
+    assert all(limit[:4] in ("min_", "max_") and limit[4:] in SOUND for limit in named)
+
+
+@pytest.mark.parametrize("limit", sorted(limit for names in RULES.values() for limit in names))
+def test_each_limit_rejects_what_lies_outside_and_nothing_else(limit):
+    value = SOUND[limit[4:]]
+    step = 1 if isinstance(value, int) else 0.01
+    low = limit.startswith("min_")
+    if not isinstance(value, bool) and limit != "min_stop_word_share":
+        strict, loose = (value + step, max(0, value - step))[:: 1 if low else -1]
+        (reason,) = [reason for reason, names in RULES.items() if limit in names]
+        assert (reason in reasons({}, Thresholds({limit: strict}, {}))) == (strict != value)
+        assert reasons({}, Thresholds({limit: loose}, {})) == []
 
 
 def test_the_language_score_is_held_against_the_cut_of_its_language(monkeypatch):
@@ -112,15 +116,40 @@ def test_the_language_score_is_held_against_the_cut_of_its_language(monkeypatch)
 
 
 def test_one_cut_for_all_languages():
-    strict = Thresholds(min_language_score=0.9)
+    strict = NONE.changed({"min_language_score": 0.9}, "here")
     assert reasons({"language_score": 0.9}, strict) == []
     assert reasons({"language_score": 0.89}, strict) == [Reason.UNSURE_LANGUAGE]
 
 
-@pytest.mark.parametrize("label", ["jpn_Jpan", "cmn_Hans", "yue_Hant", "tha_Thai", "khm_Khmr", "mya_Mymr", "bod_Tibt"])
-def test_word_length_means_nothing_without_spaces(label):
-    assert Reason.WORD_LENGTH not in reasons({"language": label, "mean_word_length": 1.0})
-    assert Reason.WORD_LENGTH in reasons({"language": "kor_Hang", "mean_word_length": 1.0})
+@pytest.mark.parametrize(("label", "signal", "value"), [
+    *((label, "mean_word_length", 1.0) for label in ("jpn_Jpan", "cmn_Hans", "tha_Thai", "khm_Khmr", "bod_Tibt")),
+    ("tha_Thai", "sentences", 0), ("lao_Laoo", "mean_sentence_length", 900.0), ("dzo_Tibt", "sentences", 0),
+    ("cmn_Hans", "short_lines", 1.0), ("jpn_Jpan", "short_lines", 1.0), ("cmn_Hant", "distinct_words", 0.01),
+    ("kor_Kore", "stop_words", 0), ("tha_Thai", "stop_word_share", 0.0), ("xxx_Latn", "stop_words", 0),
+    ("arb_Arab", "upper_letters", 1.0), ("hin_Deva", "upper_letters", 1.0),
+])  # fmt: skip
+def test_a_rule_never_fires_where_it_means_nothing(label, signal, value):
+    document = {"language": label, signal: value}
+    assert not MEANING[signal](label)
+    assert [r for r in reasons(document) if any(n[4:] == signal for n in RULES[r])] == []
+    assert reasons({"language": "deu_Latn", signal: value}) != []
+
+
+def test_limits_of_a_language_win_over_those_of_its_script():
+    found = Thresholds({"min_words": 10}, {"Latn": {"min_words": 600}, "fin_Latn": {"min_words": None}})
+    assert [reasons({"language": label}, found) for label in ("rus_Cyrl", "deu_Latn", "fin_Latn")] == [
+        [], [Reason.TOO_SHORT], []
+    ]  # fmt: skip
+    assert math.isnan(limit_for("min_words", "fin_Latn", found))
+
+
+def test_columns_of_quality_classifiers():
+    found = NONE.changed({"min_quality_edu": 0.6, "fin_Latn": {"min_quality_edu": 0.4}}, "here")
+    assert "quality_edu" in columns_read((), found)
+    assert limits_of(Reason.QUALITY, found) == ["min_quality_edu"]
+    assert reasons({}, found) == [Reason.QUALITY]
+    assert reasons({"language": "fin_Latn"}, found) == []
+    assert [c.fails for c in comparisons(Reason.QUALITY, SOUND, found)] == [True]
 
 
 def test_wanted_languages():
@@ -132,7 +161,7 @@ def test_all_reasons_are_kept_and_the_first_is_the_verdict():
     bits = judge(columns({"words": 3, "placeholder": True, "language": "und_Latn"}, {}), Thresholds())
     assert rejections(int(bits[0])) == [Reason.NO_LANGUAGE, Reason.TOO_SHORT, Reason.PLACEHOLDER]
     assert verdicts(bits).tolist() == [Reason.NO_LANGUAGE, 0]
-    every = np.array([r.bit for r in Reason if not r.is_drop], np.uint32)
+    every = np.array([r.bit for r in Reason if not r.is_drop], np.uint64)
     assert verdicts(every).tolist() == [r for r in Reason if not r.is_drop]
 
 
@@ -143,19 +172,80 @@ def test_no_documents():
     assert draw(np.zeros(0, "V16"), np.zeros(0, object), {}, 0).tolist() == []
 
 
-def test_what_is_compared_is_what_is_judged():
+@pytest.mark.parametrize("name", PRESETS)
+def test_what_is_compared_is_what_is_judged(name):
     """comparisons() tells of each rule what judge() decides by."""
-    documents = [{column: value} for column, passes, fails, _ in LIMITS for value in (passes, fails)]
+    documents = [{limit[4:]: v} for limit, value in preset(name).limits.items() for v in both_sides(limit, value)
+                 if limit != "min_language_score"]  # fmt: skip
     documents += [{"language_score": 0.1}, {"language": "jpn_Jpan", "mean_word_length": 1.0}]
     for document in documents:
         row = {**SOUND, **document}
-        failed = set(reasons(document))
+        failed = set(reasons(document, preset(name)))
         for reason in RULES:
-            found = comparisons(reason, row, Thresholds())
+            found = comparisons(reason, row, preset(name))
             if found:
                 assert any(c.fails for c in found) == (reason in failed), (document, reason)
-    assert comparisons(Reason.WORD_LENGTH, {**SOUND, "language": "jpn_Jpan"}, T) == []
-    assert comparisons(Reason.SAME_URL, SOUND, T) == []
+    assert comparisons(Reason.SAME_URL, SOUND, Thresholds()) == []
+
+
+# --- clean and bad text ---------------------------------------------------------------------------------------------
+
+
+def judged(documents: list[tuple[str, str]], thresholds: Thresholds) -> list[set[Reason]]:
+    """The reasons of each (label, text), the language taken as sure."""
+    found = [dataclasses.asdict(signals.measure(text, label).signals) | {"language": label, "language_score": 1.0}
+             for label, text in documents]  # fmt: skip
+    return [set(rejections(int(bits))) for bits in judge(columns(*found), thresholds)]
+
+
+def sentences(shared) -> list[tuple[str, str]]:
+    """SIB-200's sentences in documents of ten, in lines and in a row."""
+    labels = {"zho_Hans": "cmn_Hans", "zho_Hant": "cmn_Hant", "kor_Hang": "kor_Kore"}
+    texts = defaultdict(list)
+    with lzma.open(shared / "tasks" / "sib200_dev.jsonl.xz", "rt", encoding="utf-8") as file:
+        for row in map(json.loads, file):
+            texts[labels.get(row["lang"], row["lang"])].append(row["text"])
+    return [(label, sep.join(found[k : k + 10])) for label, found in texts.items() for sep in "\n "
+            for k in range(0, len(found), 10)]  # fmt: skip
+
+
+def articles(shared) -> list[tuple[str, str]]:
+    """XQuAD's articles, their paragraphs in lines, and apart."""
+    labels = {"en": "eng_Latn", "de": "deu_Latn", "ru": "rus_Cyrl", "zh": "cmn_Hans", "ar": "arb_Arab"}
+    texts = defaultdict(list)
+    with lzma.open(shared / "tasks" / "xquad_dev.jsonl.xz", "rt", encoding="utf-8") as file:
+        for row in map(json.loads, file):
+            texts[labels[row["lang"]], row["title"]].append(row["context"])
+    return [(label, sep.join(found)) for (label, _), found in texts.items() for sep in ("\n", "\n\n")]
+
+
+@pytest.mark.parametrize("documents", [sentences, articles])
+def test_clean_text_passes_in_every_language(shared, documents):
+    """At most one in fifty is rejected, in every single language."""
+    found = documents(shared)
+    rejected = defaultdict(list)
+    for (label, _), reasons_ in zip(found, judged(found, Thresholds()), strict=True):
+        rejected[label].append(bool(reasons_))
+    assert len(rejected) in (5, 34)
+    assert {label: sum(r) / len(r) for label, r in rejected.items() if sum(r) > 0.02 * len(r)} == {}
+
+
+def bad_documents() -> list[tuple[str, str, str]]:
+    """(kind, label, text) of data/bad_documents.tsv; in it ' | ' ends a line."""
+    path = Path(__file__).parent / "data" / "bad_documents.tsv"
+    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()[1:]]
+    return [(kind, label, (text.replace(" | ", "\n").replace(" |", "\n") * int(times)).strip())
+            for kind, label, times, text in rows]  # fmt: skip
+
+
+def test_bad_documents_are_caught():
+    """Copies of a sentence, keywords, menus, cookie walls, lorem ipsum and lists; not for being short."""
+    documents = bad_documents()
+    assert len(documents) >= 200
+    assert len({label for _, label, _ in documents}) == 12
+    found = judged([(label, text) for _, label, text in documents], Thresholds())
+    missed = [row for row, reasons_ in zip(documents, found, strict=True) if not reasons_ - {Reason.TOO_SHORT}]
+    assert len(missed) <= 0.05 * len(documents), missed
 
 
 # --- winners --------------------------------------------------------------------------------------------------------

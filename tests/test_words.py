@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -139,3 +140,71 @@ def test_tables_know_the_letters_that_python_knows():
     classes = words.classes()[:0x3000]
     python = np.array([chr(c).isalpha() for c in range(0x3000)])
     assert np.count_nonzero((classes & words.LETTER != 0) != python) < 40
+
+
+# --- clean text of every language -----------------------------------------------------------------------------------
+
+
+def clean_text(shared) -> dict[str, list[str]]:
+    """label -> sentences, of NTREX (128 files) and SIB-200 (34 languages)."""
+    import json
+    import lzma
+    from collections import defaultdict
+
+    texts = defaultdict(list)
+    with lzma.open(shared / "language" / "ntrex-dev.tsv.xz", "rt", encoding="utf-8") as file:
+        next(file)
+        for number, line in enumerate(file):
+            if number % 9 == 0:
+                texts[line.split("\t")[1]].append(line.rstrip("\n").split("\t")[4])
+    with lzma.open(shared / "tasks" / "sib200_dev.jsonl.xz", "rt", encoding="utf-8") as file:
+        for number, row in enumerate(map(json.loads, file)):
+            if number % 9 == 0:
+                texts[row["lang"]].append(row["text"])
+    return texts
+
+
+SIGNS = {"Hans", "Hant", "Jpan", "Thai", "Laoo", "Khmr", "Mymr", "Tibt"}
+UNMARKED = {"Thai", "Laoo", "Tibt"}
+
+
+def test_words_of_every_language(shared):
+    """Each letter, mark behind one and digit stands in a word; no word ends between a letter and its mark or has a
+    space inside; where there are spaces, words are as long as words are."""
+    for label, texts in clean_text(shared).items():
+        script, lengths, spaced = label.partition("_")[2], [], 0
+        for text in texts:
+            found = words.words(text)
+            assert regex.findall(r"[\p{L}\p{Nd}]", text) == regex.findall(r"[\p{L}\p{Nd}]", "".join(found)), (
+                label,
+                text,
+            )
+            assert not any(regex.search(r"\s", word) for word in found), (label, text)
+            starts, _ = words.spans(words.codes(text))
+            cut = [k for k in starts.tolist() if k and regex.match(r"\p{L}\p{M}", text[k - 1 : k + 1])]
+            assert cut == [], (label, text)
+            lengths += map(len, found)
+            spaced += len(text.split())
+        assert len(lengths) >= 0.9 * spaced, label
+        if script not in SIGNS:
+            assert len(lengths) <= 1.35 * spaced, (label, len(lengths) / spaced)
+            assert 2.5 < sum(lengths) / len(lengths) < 12, (label, sum(lengths) / len(lengths))
+
+
+def test_sentences_of_every_language(shared):
+    """Of lines that are a sentence each, most have one end; scripts without marks have none."""
+    for label, texts in clean_text(shared).items():
+        ends = [len(words.sentence_ends(text)) for text in texts]
+        if label.partition("_")[2] not in UNMARKED:
+            assert sum(n > 0 for n in ends) > 0.6 * len(ends), (label, sum(n > 0 for n in ends) / len(ends))
+            assert sum(ends) < 2.2 * len(ends), (label, sum(ends) / len(ends))
+
+
+@pytest.mark.parametrize(("text", "ends"), [
+    ("Τι κάνεις; Καλά.", [10, 16]), ("What; no. Yes", [9]), ("Բարեւ: Այո։", [6, 11]), ("No: yes", []),
+    ("ሰላም፡፡ እሺ።", [5, 9]), ("ሰላም:: እሺ", [5]), ("ሰላም፡እሺ", []), ("a:: b", []), ("Τι; »", [3]),
+])  # fmt: skip
+def test_stand_ins(text, ends):
+    """Signs that stand in for the full stop or the question mark of a script, and nowhere else."""
+    assert words.sentence_ends(text) == ends
+    assert words.is_ended(text[: ends[0]] if ends else text) == bool(ends)
