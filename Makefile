@@ -6,7 +6,7 @@ BIN := .venv/bin
 
 setup: .venv/made
 
-.venv/made: setup.py constraints.txt $(wildcard pipeline/*.[ch])
+.venv/made: setup.py constraints.txt $(wildcard pipeline/*.[ch] trainer/*.c)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev]'

@@ -16,12 +16,12 @@ NATIVE = (
 """Modules with a compiled half, pipeline/_NAME.c: loops over characters that arrays of numpy do not express."""
 
 
-def extension(name: str) -> Extension:
+def extension(name: str, package: str = "pipeline") -> Extension:
     # No contraction of a * b + c: sums of doubles must come out alike on every processor.
     flags = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra"]
     return Extension(
-        f"pipeline._{name}",
-        [f"pipeline/_{name}.c"],
+        f"{package}._{name}",
+        [f"{package}/_{name}.c"],
         depends=sorted(glob("pipeline/*.h")),
         extra_compile_args=flags,
         py_limited_api=True,
@@ -35,8 +35,8 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=["corpus", "pipeline", "tokenizer", "trainer"],
-    package_data={"pipeline": ["*.tsv", "models/*", "*.pyi"]},
-    ext_modules=[extension(name) for name in NATIVE],
+    package_data={"pipeline": ["*.tsv", "models/*", "*.pyi"], "trainer": ["*.pyi"]},
+    ext_modules=[*(extension(name) for name in NATIVE), extension("windows", "trainer")],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
     install_requires=[
         "apache-beam>=2.77,<3",

@@ -1,5 +1,5 @@
-"""Pictures as inline SVG: horizontal bars. Widths are percentages, so that a picture fits a phone and a wide screen and
-its letters stay the size of the page's; colours come from the page's style (STYLE), light or dark.
+"""Pictures as inline SVG: horizontal bars, curves. Widths of bars are percentages, so that a picture fits a phone and a
+wide screen and its letters stay the size of the page's; colours come from the page's style (STYLE), light or dark.
 """
 
 import html
@@ -13,6 +13,9 @@ STYLE = """
 .plot .quiet{fill:var(--quiet)}
 .plot .grid{stroke:var(--line);stroke-width:1}
 .plot .s0{fill:var(--s0)}.plot .s1{fill:var(--s1)}
+.plot .l0,.plot .l1{fill:none;stroke-width:1.5;stroke-linejoin:round}
+.plot .l0{stroke:var(--s0)}.plot .l1{stroke:var(--s1)}
+.plot .t0{fill:var(--s0)}.plot .t1{fill:var(--s1)}
 """
 """What a page needs in its <style>, besides the custom properties --ink, --quiet, --line, --s0 and --s1."""
 
@@ -84,3 +87,53 @@ def share(value: float, most: float, low: float = 0.0) -> float:
 def _number(value: float) -> str:
     """Two decimals at most, without trailing zeros."""
     return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve. points: (x, y), x rising."""
+
+    label: str
+    points: tuple[tuple[float, float], ...]
+
+
+_WIDE, _HIGH, _SIDE, _FOOT = 400.0, 160.0, 46.0, 20.0
+
+
+def lines(curves: Sequence[Line], about: str, axis: str) -> str:
+    """Curves over one another, with the ends of both axes in figures; what is not finite is left out. axis: what x
+    is. No points: ''."""
+    kept = [(c.label, [(x, y) for x, y in c.points if math.isfinite(x) and math.isfinite(y)]) for c in curves]
+    xs, ys = ([p[k] for _, points in kept for p in points] for k in (0, 1))
+    if not xs:
+        return ""
+    left, right, low, high = min(xs), max(xs), min(ys), max(ys)
+    across, up = (right - left) or 1.0, (high - low) or 1.0
+    parts = [
+        f'<svg class="plot" role="img" viewBox="0 0 {_number(_WIDE)} {_number(_HIGH)}" '
+        f'aria-label="{html.escape(about)}">'
+    ]
+    for value, y in ((high, 10.0), (low, _HIGH - _FOOT)):
+        parts.append(
+            f'<line class="grid" x1="{_number(_SIDE)}" x2="{_number(_WIDE)}" y1="{_number(y)}" y2="{_number(y)}"/>'
+        )
+        parts.append(
+            f'<text class="quiet" x="{_number(_SIDE - 4)}" y="{_number(y + 4)}" text-anchor="end">{_ends(value)}</text>'
+        )
+    for k, (label, points) in enumerate(kept):
+        places = " ".join(
+            f"{_number(_SIDE + (x - left) / across * (_WIDE - _SIDE))},"
+            f"{_number(10 + (high - y) / up * (_HIGH - _FOOT - 10))}"
+            for x, y in points
+        )
+        foot, name = _number(_HIGH - 5), html.escape(label)
+        parts.append(f'<polyline class="l{k % 2}" points="{places}"><title>{name}</title></polyline>')
+        parts.append(f'<text class="t{k % 2}" x="{_number(_SIDE + 110 * k + 8)}" y="{foot}">{name}</text>')
+    end = f"{html.escape(axis)} {right:,.6g}"
+    parts.append(f'<text class="quiet" x="{_number(_WIDE)}" y="{_number(_HIGH - 5)}" text-anchor="end">{end}</text>')
+    return "".join([*parts, "</svg>"])
+
+
+def _ends(value: float) -> str:
+    """Three digits, but large numbers whole."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

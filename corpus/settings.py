@@ -5,9 +5,7 @@ Precedence: flag, then file, then default. A name nobody knows is answered with 
 
 import argparse
 import dataclasses
-import difflib
 import json
-import math
 import os
 import re
 import tomllib
@@ -16,10 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 from corpus.terminal import UserError
+from corpus.values import nearest, parse
 
 VERSION = "0.1.0"
-
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
 def setting(default, help: str, *, choices: tuple = (), operational: bool = False, empty: str = "all"):
@@ -67,10 +64,9 @@ class Select:
         choices=("ours", "gopher", "c4", "mc4", "fineweb", "fineweb2"),
     )
     near_duplicates: bool = setting(True, "look for near-duplicates by MinHash, not only for equal URLs and texts")
-    alpha: float = setting(0.5, "resampling: share of a language ~ (its share of the text) ** alpha; 1: as it is")
     max_copies: float = setting(4.0, "resampling: no document is seen more often than this in an epoch")
     weights: str = setting(
-        "", "resampling in place of alpha: unimax, or shares of an epoch, say 'eng_Latn=2,fin_Latn=1'"
+        "alpha=0.5", "resampling: share ~ share ** alpha (1: as it is); unimax; eng_Latn=2,fin_Latn=1"
     )
     budget: str = setting("", "what an epoch has after resampling: 10G (characters), '10G bytes', '2G tokens'")
     rehydrate: bool = setting(False, "see survivors of clusters as often as FineWeb-2 does, by the size of the cluster")
@@ -96,10 +92,16 @@ class Vocabulary:
     """documents -> vocabulary"""
 
     size: int = setting(64_000, "pieces, rounded up to a multiple of 128")
-    model: str = setting("unigram", "SentencePiece model", choices=("unigram", "bpe"))
-    sample_alpha: float = setting(0.3, "share of a language in the sample ~ (its share of the text) ** alpha")
+    model: str = setting(
+        "pruned",
+        "SentencePiece model; pruned: unigram, of BPE's pieces those that save the most tokens",
+        choices=("pruned", "unigram", "bpe"),
+    )
+    sample_alpha: float = setting(
+        0.0, "share of a language in the sample ~ (its share of the text) ** alpha; 0: alike, as far as text goes"
+    )
     sample_characters: int = setting(50_000_000, "characters of text in the sample")
-    coverage: float = setting(0.99995, "share of characters that get pieces of their own; the rest become bytes")
+    coverage: float = setting(0.99995, "share of each language's characters that get pieces; the rest become bytes")
     seed: int = setting(0, "seed of the sample")
 
 
@@ -117,30 +119,53 @@ class Pretrain:
     """token shards -> model"""
 
     size: str = setting("small", "preset of the model", choices=("tiny", "small", "base", "large"))
-    embedding: int = setting(0, "width E of the factorized embeddings; 0: the preset's")
-    share: str = setting("all", "layers that share their weights", choices=("all", "attention", "feed-forward", "none"))
-    generator: float = setting(0.0, "width of the generator as a share of the discriminator's; 0: the preset's")
+    shape: str = setting(
+        "",
+        "changes to the preset: embedding=E, share=all|attention|feed-forward|none, generator=W (share of the width), "
+        "depth=D (share of the layers), rank=R (linears as U V^T)",
+    )
     sequence: int = setting(512, "tokens in a training window, special tokens included")
     batch: int = setting(32, "windows in a batch, over all processes")
+    accumulate: int = setting(1, "parts into which a process cuts its share of a batch, to save memory")
     steps: int = setting(100_000, "optimizer steps")
     learning_rate: float = setting(5e-4, "peak learning rate")
+    optimizer: str = setting("adamw", "muon: for hidden matrices, AdamW for the rest", choices=("adamw", "muon"))
     warmup: float = setting(0.06, "share of the steps in which the learning rate rises")
-    weight_decay: float = setting(0.01, "AdamW's decay of matrices")
-    mask: float = setting(0.15, "share of the tokens that the generator has to fill in")
-    mlm_weight: float = setting(1.0, "weight of the generator's loss")
-    rtd_weight: float = setting(50.0, "weight of the discriminator's loss")
-    order_weight: float = setting(1.0, "weight of the sentence-order loss; 0: off")
-    language_weights: str = setting(
-        "", "joint training weights, say 'eng_Latn=1,fin_Latn=3'; empty: as resampled; 'alpha=0.3': by share"
+    cooldown: float = setting(1.0, "share of the steps in which it falls; 1: in a line after warm-up; .1: WSD")
+    weight_decay: float = setting(0.01, "decay of matrices")
+    mask: str = setting(
+        "0.15", "share of the tokens that the generator has to fill in; '0.3/10000:0.15': falls till then"
     )
+    ngram: int = setting(1, "most words that are masked as one, shorter ones more often")
+    objectives: str = setting(
+        "mlm=1,rtd=50,order=1",
+        "weights, each a number or a schedule as for --mask: mlm, rtd, order, contrast, language (adversarial)",
+    )
+    language_weights: str = setting(
+        "",
+        "shares of the languages: 'eng_Latn=1,fin_Latn=3', 'alpha=0.3', 'unimax', 'alpha=1/5000:alpha=0.3' (annealed); "
+        "' epochs=4' behind it: cap; empty: as resampled",
+    )
+    loss_weights: str = setting("", "weights of languages in the loss, say 'fin_Latn=2'; those not named have 1")
     precision: str = setting("auto", "arithmetic", choices=("auto", "fp32", "bf16"))
     device: str = setting("auto", "cpu, cuda, or auto", operational=True)
     compile: bool = setting(False, "torch.compile the model", operational=True)
     log_every: int = setting(10, "steps between lines of the log", operational=True)
-    validate_every: int = setting(1_000, "steps between validations", operational=True)
-    save_every: int = setting(1_000, "steps between checkpoints", operational=True)
+    save_every: int = setting(1_000, "steps between checkpoints, each with a validation", operational=True)
     keep: int = setting(3, "checkpoints to keep, besides the best", operational=True)
     seed: int = setting(0, "seed of initialization, order and masks")
+
+
+@dataclass(frozen=True)
+class Finetune:
+    """labelled texts -> model of a task"""
+
+    epochs: float = setting(3.0, "passes over the training examples; the best on the development set is kept")
+    tuning_rate: float = setting(1e-4, "peak learning rate of the top layer")
+    layer_decay: float = setting(0.8, "learning rate of a layer as a share of that of the layer above")
+    examples: int = setting(32, "examples in a batch")
+    length: int = setting(256, "tokens of an example, special tokens included")
+    seeds: int = setting(1, "runs with other seeds; the best on the development set is kept, all are told")
 
 
 SECTIONS: dict[str, type] = {
@@ -149,62 +174,8 @@ SECTIONS: dict[str, type] = {
     "vocabulary": Vocabulary,
     "tokenize": Tokenize,
     "pretrain": Pretrain,
+    "finetune": Finetune,
 }
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """'; did you mean X?' for the name nearest to `name`, or what there is when none is near."""
-    names = list(names)
-    close = difflib.get_close_matches(name.lstrip("-"), [n.lstrip("-") for n in names], 1, 0.5)
-    if close:
-        return f"; did you mean {next(n for n in names if n.lstrip('-') == close[0])}?"
-    return f"; there are: {', '.join(names)}" if names else ""
-
-
-def parse(value: Any, name: str, kind: type, choices: tuple = ()) -> Any:
-    """A value from a flag (str) or TOML as the type of its field; sizes may be written 64MiB, 20k, 1.5M."""
-    try:
-        value = _convert(value, kind)
-    except ValueError as error:
-        raise UserError(f"{name}: {value!r} is not {error}") from None
-    for one in value if isinstance(value, tuple) else (value,):
-        if choices and one not in choices:
-            raise UserError(f"{name}: {one!r} is not one of {', '.join(choices)}{nearest(str(one), choices)}")
-    if isinstance(value, int | float) and not isinstance(value, bool) and value < 0:
-        raise UserError(f"{name}: {value} is negative; give 0 or more")
-    return value
-
-
-def _convert(value: Any, kind: type) -> Any:
-    if kind is bool:
-        if isinstance(value, bool):
-            return value
-        raise ValueError("true or false")
-    if kind is str:
-        if isinstance(value, str):
-            return value
-        raise ValueError("a text in quotes")
-    if kind is int or kind is float:
-        return _number(value, kind)
-    if isinstance(value, str):
-        value = [v for v in value.split(",") if v]
-    if isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
-        return tuple(sorted(value))
-    raise ValueError("a list of texts")
-
-
-def _number(value: Any, kind: type) -> Any:
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*([-+]?[0-9][0-9_]*\.?[0-9]*(?:e[-+]?\d+)?)\s*([a-z]*)\s*", value.lower())
-        unit = match[2] if match and match[2] in _UNITS else match[2].removesuffix("b") if match else "?"
-        if not match or unit not in _UNITS:
-            raise ValueError("a number (64MiB, 20k and 1.5M are understood)")
-        value = float(match[1].replace("_", "")) * _UNITS[unit]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError("a number")
-    if kind is int and value != int(value):
-        raise ValueError("a whole number")
-    return kind(value)
 
 
 def kinds(section: type) -> dict[str, Any]:

@@ -112,16 +112,26 @@ def flat(column: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
     return column.values.to_numpy(zero_copy_only=True), column.offsets.to_numpy(zero_copy_only=True)
 
 
-def open_shard(path: str) -> Shard:
-    """Map a local shard. Errors: ShardError."""
+def open_shard(path: str, validate: bool = True) -> Shard:
+    """Map a local shard. `validate`: see whether its offsets are sound, which reads all of them. Errors: ShardError."""
     try:
-        table = pa.ipc.open_file(pa.memory_map(path))
+        source = pa.memory_map(path)
+    except (pa.ArrowException, OSError) as error:
+        raise ShardError(f"{path}: {str(error).splitlines()[0]}; tokenize again") from None
+    return from_buffer(source, path, validate)
+
+
+def from_buffer(source: pa.NativeFile | pa.Buffer, path: str, validate: bool = True) -> Shard:
+    """The shard in a mapped file or a buffer. path: for messages. Errors: ShardError."""
+    try:
+        table = pa.ipc.open_file(source)
         if table.num_record_batches != 1:
             raise ShardError(f"{path}: {table.num_record_batches} record batches instead of one; tokenize again")
         if table.schema not in (schema(np.dtype(np.uint16)), schema(np.dtype(np.uint32))):
             raise ShardError(f"{path}: not the columns of a token shard; tokenize again")
         record = table.get_batch(0)
-        record.validate(full=True)
+        if validate:
+            record.validate(full=True)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ShardError(f"{path}: {str(error).splitlines()[0]}; tokenize again") from None
     tokens, offsets = flat(record.column("tokens"))

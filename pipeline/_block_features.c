@@ -1,5 +1,5 @@
 /* block_features.features: what a model sees of each block of a page, whole numbers and their ratios only; and
-   block_features.score: what trees say of each block, without a table of all of them. */
+   block_features.score: what trees say of each block, without a table of all of them; main_text.choose. */
 
 #include <math.h>
 
@@ -603,12 +603,82 @@ static PyObject *score(PyObject *self, PyObject *arguments) {
     return result;
 }
 
+/* --- choice ----------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    int64_t score;
+    Py_ssize_t block;
+} Ranked;
+
+/* The best score first, of equal ones the earlier block. */
+static int by_score(const void *a, const void *b) {
+    const Ranked *x = a, *y = b;
+    if (x->score != y->score) return x->score < y->score ? 1 : -1;
+    return (x->block > y->block) - (x->block < y->block);
+}
+
+/* Fills `ranked` and says how many of the first give the best expected F1, which goes to `expected`. chances: of the log
+   odds from -span to span, in parts of `whole`. */
+static Py_ssize_t best_cut(Ranked *ranked, Py_ssize_t count, const int64_t *scores, const Block *block,
+                           const int64_t *chances, int64_t span, int64_t whole, double *expected) {
+    int64_t all = 0, right = 0, size = 0;
+    Py_ssize_t best = 0;
+    for (Py_ssize_t k = 0; k < count; k++) {
+        int64_t score = scores[k] < -span ? -span : scores[k] > span ? span : scores[k];
+        all += chances[score + span] * block[k].tokens;
+        ranked[k] = (Ranked){scores[k], k};
+    }
+    qsort(ranked, (size_t)count, sizeof *ranked, by_score);
+    *expected = -1;
+    for (Py_ssize_t k = 0; k < count; k++) {
+        int64_t score = ranked[k].score < -span ? -span : ranked[k].score > span ? span : ranked[k].score;
+        int64_t tokens = block[ranked[k].block].tokens;
+        right += chances[score + span] * tokens;
+        size += tokens;
+        int64_t below = size * whole + all;
+        double f1 = (double)(2 * right) / (double)(below > 1 ? below : 1);
+        if (f1 > *expected) *expected = f1, best = k + 1;
+    }
+    return best;
+}
+
+static PyObject *choose(PyObject *self, PyObject *arguments) {
+    (void)self;
+    Py_buffer scores, blocks, chances;
+    long long whole;
+    if (!PyArg_ParseTuple(arguments, "y*y*y*L", &scores, &blocks, &chances, &whole)) return NULL;
+    PyObject *result = NULL, *kept = NULL;
+    Py_ssize_t count = items(&blocks, sizeof(Block)), odds = items(&chances, 8);
+    if (count >= 0 && odds > 0 && odds % 2 && has(&scores, count * 8, "scores")) {
+        Ranked *ranked = malloc((size_t)(count + 1) * sizeof *ranked);
+        kept = ranked ? PyBytes_FromStringAndSize(NULL, count) : PyErr_NoMemory();
+        if (kept) {
+            char *keep = PyBytes_AsString(kept);
+            double expected;
+            Py_ssize_t best = best_cut(ranked, count, scores.buf, blocks.buf, chances.buf, odds / 2, whole, &expected);
+            memset(keep, 0, (size_t)count);
+            for (Py_ssize_t k = 0; k < best; k++) keep[ranked[k].block] = 1;
+            result = Py_BuildValue("Nd", kept, expected);
+        }
+        free(ranked);
+    } else if (!PyErr_Occurred()) {
+        PyErr_SetString(PyExc_ValueError, "no odds");
+    }
+    PyBuffer_Release(&scores);
+    PyBuffer_Release(&blocks);
+    PyBuffer_Release(&chances);
+    return result;
+}
+
 static PyMethodDef functions[] = {
     {"features", features, METH_VARARGS,
      "(nodes, blocks, words, starts: int32, tokens, by_title, by_json, by_description: uint32, weights, text weights: "
      "int16, tags: int32) -> (blocks, columns) float32, as bytes"},
     {"score", score, METH_VARARGS,
      "(as features, then feature: int32, threshold: float32, leaf: int32, trees, depth) -> (blocks,) int64, as bytes"},
+    {"choose", choose, METH_VARARGS,
+     "(scores: int64, blocks, chances: int64, whole) -> (blocks,) bool as bytes: the first ones whose F1 is expected to be "
+     "best; that F1"},
     {NULL, NULL, 0, NULL},
 };
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_block_features", NULL, 0, functions, NULL, NULL, NULL, NULL};

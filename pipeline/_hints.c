@@ -8,21 +8,27 @@ static int is_one_of(const Tag *tag, const char *const *names) {
     return 0;
 }
 
-/* Names and values are decoded as UTF-8; references in values stay as they are. */
+/* The attributes that hints are made of. Values are decoded as UTF-8; references in them stay as they are. */
 static PyObject *attributes_of(const Tag *tag) {
+    static const char *const KNOWN[] = {"name", "property", "itemprop", "content", "http-equiv", "lang", "xml:lang", "rel",
+                                        "href"};
     PyObject *all = PyDict_New();
-    for (int k = 0; all && k < tag->count; k++) {
-        char small[MAX_NAME];
-        Value name = tag->attributes[k].name, value = tag->attributes[k].value;
-        if (name.length >= MAX_NAME) continue;
-        for (Py_ssize_t at = 0; at < name.length; at++) small[at] = lower(name.start[at]);
-        PyObject *key = PyUnicode_DecodeUTF8(small, name.length, "replace");
-        PyObject *text = key ? PyUnicode_DecodeUTF8(value.start, value.length, "replace") : NULL;
-        if (!text || (!PyDict_GetItemWithError(all, key) && (PyErr_Occurred() || PyDict_SetItem(all, key, text)))) Py_CLEAR(all);
-        Py_XDECREF(key);
+    for (size_t k = 0; all && k < sizeof KNOWN / sizeof *KNOWN; k++) {
+        Value value = find_attribute(tag, KNOWN[k]);
+        if (!value.start) continue;
+        PyObject *text = PyUnicode_DecodeUTF8(value.start, value.length, "replace");
+        if (!text || PyDict_SetItemString(all, KNOWN[k], text)) Py_CLEAR(all);
         Py_XDECREF(text);
     }
     return all;
+}
+
+/* Whether a <link> says where the page belongs: the others, of styles and icons, are many. */
+static int is_canonical(const Tag *tag) {
+    Value rel = find_attribute(tag, "rel");
+    for (const char *at = rel.start; at && at < rel.start + rel.length; at++)
+        if (begins(at, rel.start + rel.length, "canonical", 9)) return 1;
+    return 0;
 }
 
 static int add_tag(PyObject *found, const Tag *tag) {
@@ -54,7 +60,8 @@ static PyObject *read_head(Text *text) {
         if (is_named(&tag, "template")) in_template = !is_end;
         if ((is_end && is_named(&tag, "head")) || (!is_end && is_named(&tag, "body"))) break;
         if (is_end || in_template) continue;
-        if (is_one_of(&tag, TOLD) && !add_tag(found, &tag)) Py_CLEAR(found);
+        int tells = is_one_of(&tag, TOLD) && (!is_named(&tag, "link") || is_canonical(&tag));
+        if (tells && !add_tag(found, &tag)) Py_CLEAR(found);
         if (is_one_of(&tag, PASSED)) text->at = end_of_raw(text, &tag);
     }
     return found;

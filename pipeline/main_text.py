@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from pipeline import block_features
-from pipeline.blocks import TAG, TOKENS, Tree, bucket
+from pipeline import _block_features, block_features
+from pipeline.blocks import TAG, Tree, bucket
 
 DEPTH = 6
 """Levels of each tree; shallower ones are filled up."""
@@ -60,17 +60,10 @@ def _chances() -> np.ndarray:
     return np.array([round(UNIT**2 / (1 + math.exp(-k / UNIT))) for k in range(-8 * UNIT, 8 * UNIT + 1)])
 
 
-def choose(score: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, float]:
-    """(blocks,) bool and the F1 expected: the likeliest blocks, as many as give the best F1."""
-    chance = _chances()[np.clip(score, -8 * UNIT, 8 * UNIT) + 8 * UNIT]
-    order = np.argsort(-score, kind="stable")
-    right, size = np.cumsum((chance * tokens)[order]), np.cumsum(tokens[order])
-    expected = 2 * right / np.maximum(size * UNIT**2 + right[-1], 1)
-    best = int(expected.argmax())
-    keep = np.zeros(len(score), bool)
-    if expected[best] >= LEAST:
-        keep[order[: best + 1]] = True
-    return keep, float(expected[best])
+def choose(score: np.ndarray, tree: Tree) -> tuple[np.ndarray, float]:
+    """(blocks,) bool and the F1 expected: the likeliest blocks, as many as give the best F1; none below LEAST."""
+    keep, expected = _block_features.choose(score, tree.blocks, _chances(), UNIT**2)
+    return np.frombuffer(keep, bool) & (expected >= LEAST), expected
 
 
 def extract(tree: Tree, model: Model | None = None, comments: bool = True) -> str:
@@ -78,9 +71,9 @@ def extract(tree: Tree, model: Model | None = None, comments: bool = True) -> st
     if not tree.texts:
         return ""
     model = model or load()
-    keep, _ = choose(model.score(tree), tree.counts[:, TOKENS].astype(np.int64))
+    keep, _ = choose(model.score(tree), tree)
     if not comments and not is_forum(tree, model):
-        keep &= ~is_comment(tree, int(keep.argmax()))
+        keep = keep & ~is_comment(tree, int(keep.argmax()))
     return render(tree, np.flatnonzero(keep).tolist())
 
 

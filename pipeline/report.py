@@ -8,7 +8,7 @@ from corpus import settings, storage
 from corpus.document import Reason
 from corpus.plots import Bar, bars
 from corpus.terminal import amount, duration, size
-from pipeline import books, card, findings, folder, markup, report_languages
+from pipeline import books, card, findings, folder, markup, report_languages, report_vocabulary
 from pipeline.findings import Example, Findings
 from pipeline.folder import Corpus
 from pipeline.markup import code, quote, table, text
@@ -44,6 +44,7 @@ def render(corpus: Corpus, found: Findings, times: dict[str, dict], failed: list
         ("drops", "Records without a document", _drops(corpus)),
         ("rejections", "Documents not selected", _rejections(corpus, found)),
         ("languages", "Languages", report_languages.section(corpus)),
+        ("vocabulary", "Vocabulary", report_vocabulary.section(corpus)),
         ("duplicates", "Duplicates", _duplicates(corpus, found)),
         ("charsets", "Charsets and wishes", _charsets(corpus, found)),
         ("failures", "Files not read whole", _failures(corpus, failed)),

@@ -145,3 +145,16 @@ def test_texts_known_not_to_be_parallel_have_no_reference():
     assert audit.reference_of(texts, parallel=False) == ""
     with pytest.raises(UserError, match="not parallel"):
         audit.reference_of(texts, "fin_Latn", parallel=False)
+
+
+def test_vocabularies_side_by_side(trained, tmp_path):
+    """Another one that knows Finnish; rows that one of them lacks are left out."""
+    other = vocabulary.train(FINNISH * 30, Settings(size=640, coverage=1.0), str(tmp_path))
+    texts = {"eng_Latn": ENGLISH, "fin_Latn": FINNISH}
+    tables = {"a": audit.evaluate(trained, {**texts, "zho_Hans": ENGLISH}, "eng_Latn")}
+    tables["b"] = audit.evaluate(other, texts, "eng_Latn")
+    lines = [line.split() for line in audit.side_by_side(tables).splitlines()]
+    assert [line[0] for line in lines[:4]] == ["bytes/token", "eng_Latn", "fin_Latn", "all"]
+    assert float(lines[1][1]) > float(lines[1][2])
+    assert float(lines[2][1]) < float(lines[2][2])
+    assert lines[-2][-1] in texts

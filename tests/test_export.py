@@ -1,109 +1,151 @@
-"""Kept text for other tools: what is in it, and that others can open it."""
+"""What is exported computes what we compute: in transformers and in onnxruntime."""
 
-import gzip
 import json
-from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
+import torch
+from task_model import write_examples, write_model
 
+from corpus.settings import Finetune
 from corpus.terminal import UserError
-from pipeline import export, publication, steps
-from pipeline.__main__ import main
-from pipeline.local import Local
-from tests import crawl, key_folder
-from tests.test_choice import article
+from tokenizer.vocabulary import Vocabulary
+from trainer import checkpoint, evaluate, export, finetune, head, hugging, prediction, task, texts
+from trainer.__main__ import main
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory) -> Path:
-    """Twelve pages on two sites with a menu, three of them copies, in two languages."""
-    given = [
-        {
-            "text": "Home and menu\n" + " ".join(article(min(k, 9))) + f"\nend {min(k, 9)}",
-            "url": f"https://s{k % 2}.example/{k}",
-            "language": "fin_Latn" if k % 3 == 0 else "eng_Latn",
-        }
-        for k in range(12)
-    ]
-    path = key_folder.write(tmp_path_factory.mktemp("export") / "out", given, 3)
-    key_folder.select(path, site_lines=3, validation=0.6, seed=4)
-    return path
+def model(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("pretrained") / "model")
 
 
-@pytest.mark.parametrize("form", ["parquet", "jsonl"])
-def test_what_is_kept_is_exported_without_left_out_lines(base, tmp_path, form):
-    assert main(["export", str(base), "--format", form, "--to", str(tmp_path / "x"), "--workers", "1", "--quiet"]) == 0
-    rows = []
-    for path in sorted((tmp_path / "x").rglob(f"*.{export.SUFFIX[form]}")):
-        split = "validation" if path.name.startswith("validation-") else "train"
-        found = pq.read_table(path).to_pylist() if form == "parquet" else read(path)
-        rows += [{**r, "split": split, "folder": path.parent.name} for r in found]
-    wanted = key_folder.rows(base, "id", "verdict", "language", "validation", "text", "cluster_size")
-    kept = {r["id"].hex(): r for r in wanted if r["verdict"] == 0}
-    assert {r["id"] for r in rows} == set(kept)
-    assert len(rows) == len(kept) == 10
-    for row in rows:
-        whole = kept[row["id"]]
-        assert row["folder"] == row["language"] == whole["language"]
-        assert row["split"] == ("validation" if whole["validation"] else "train")
-        assert row["text"] == whole["text"].partition("\n")[2], "the menu is left out"
-        assert row["duplicates"] == whole["cluster_size"]
-    assert {r["split"] for r in rows} == {"train", "validation"}
+@pytest.fixture(scope="module")
+def tuned(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tuned")
+    write_examples(folder / "train.tsv", 64)
+    data = finetune.Data(*(task.read([str(folder / "train.tsv")], "train") for _ in range(2)), [])
+    vocabulary = Vocabulary.load(str(model / "vocabulary"))
+    settings = Finetune(epochs=1, examples=16, length=32)
+    assert finetune.finetune(str(model), data, str(folder / "model"), settings, vocabulary, quiet=True) == 0
+    return folder / "model"
 
 
-def read(path: Path) -> list[dict]:
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+def inputs(model, lines=("All human beings are born free.", "人人生而自由，在尊严", "x")):
+    vocabulary = Vocabulary.load(str(model / "vocabulary"))
+    return texts.inputs([texts.row(ids, None, 64) for ids in texts.encode(vocabulary, list(lines))])
 
 
-@pytest.mark.parametrize("form", ["parquet", "jsonl"])
-def test_same_bytes_for_any_number_of_workers(base, tmp_path, form):
-    found = []
-    for workers in (0, 2):
-        job = export.Job(str(base), str(tmp_path / str(workers)), form, "")
-        publication.run_export(job, Local(workers, quiet=True), steps.Options(str(base)))
-        found.append(crawl.digests(tmp_path / str(workers)))
-    assert found[0] == found[1]
-    assert len(found[0]) > 4
+def theirs(x):
+    return {"input_ids": x.tokens, "attention_mask": x.sequences, "token_type_ids": x.types}
 
 
-def test_the_card_names_what_lies_there(base, tmp_path):
-    job = export.Job(str(base), str(tmp_path / "x"), "parquet", "")
-    publication.run_export(job, Local(0, quiet=True), steps.Options(str(base)))
-    text = (tmp_path / "x" / "README.md").read_text()
-    head = text.split("---\n")[1]
-    assert "- config_name: eng_Latn\n  data_files:\n  - split: train\n    path: eng_Latn/train-*.parquet" in head
-    assert "license:" in head
-    assert "tokens/" not in text
-    assert 'load_dataset("PATH/OF/THIS/FOLDER", "eng_Latn", split="train")' in text
+@pytest.mark.parametrize("shape", [{}, {"share": "none"}, {"share": "attention", "rank": 24}, {"embedding": 128}],
+                         ids=["shared", "own", "low rank", "no projection"])  # fmt: skip
+def test_hugging_face_opens_it_with_equal_logits(tmp_path, shape):
+    transformers = pytest.importorskip("transformers")
+    model = write_model(tmp_path / "model", **shape)
+    assert main(["export", str(model), "--output", str(tmp_path / "out"), "--no-onnx", "--quiet"]) == 0
+    made, _ = checkpoint.open_model(str(model))
+    x = inputs(model)
+    sight = torch.ones(3, 1, 1, x.tokens.shape[1], dtype=torch.bool) & x.sequences.bool()[:, None, None]
+    real = x.sequences.bool()
+    embedded = made.embeddings(x.tokens, x.positions, x.types)
+    with torch.no_grad():
+        found = transformers.ElectraForPreTraining.from_pretrained(tmp_path / "out")(**theirs(x)).logits
+        ours = made.replaced(made.discriminator(embedded, sight))
+        assert torch.allclose(found[real], ours[real], atol=1e-5)
+        found = transformers.ElectraForMaskedLM.from_pretrained(tmp_path / "out" / "generator")(**theirs(x)).logits
+        ours = made.filled(made.generator(embedded, sight)) @ made.embeddings.tokens.weight.T + made.generator_bias
+        assert torch.allclose(found[real], ours[real], atol=2e-5)
+        states = made.discriminator(embedded, sight)
+        if hugging.is_albert(made.config):
+            albert = transformers.AutoModel.from_pretrained(tmp_path / "out" / "albert")
+            assert type(albert).__name__ == "AlbertModel"
+            found = albert(**theirs(x))
+            assert torch.allclose(found.last_hidden_state[real], states[real], atol=2e-5)
+            assert torch.allclose(found.pooler_output, made.order_head.dense(states[:, 0]).tanh(), atol=1e-5)
+    assert (tmp_path / "out" / "albert").exists() == hugging.is_albert(made.config)
 
 
-def test_another_format_takes_the_place_of_the_first(base, tmp_path):
-    for form in ("parquet", "jsonl"):
-        job = export.Job(str(base), str(tmp_path / "x"), form, "")
-        publication.run_export(job, Local(0, quiet=True), steps.Options(str(base)))
-    assert {p.name.partition(".")[2] for p in (tmp_path / "x").rglob("*-*.*")} == {"jsonl.gz"}
+def test_what_is_exported_is_read_back(tmp_path, model):
+    """Our own reader of their folders, Electra and Albert."""
+    export.export(str(model), str(tmp_path / "out"), onnx_files=False, quiet=True)
+    body, _ = head.open_body(str(model))
+    x = inputs(model)
+    real = x.sequences.bool()
+    for folder in ("out", "out/albert"):
+        found = hugging.read(str(tmp_path / folder))
+        with torch.no_grad():
+            assert torch.allclose(found(x)[real], body(x)[real], atol=1e-5)
 
 
-def test_a_folder_of_something_else_is_refused(base, tmp_path):
-    (tmp_path / "letters.txt").write_text("mine")
-    with pytest.raises(UserError, match="holds something else"):
-        publication.run_export(
-            export.Job(str(base), str(tmp_path), "parquet", ""), Local(0, quiet=True), steps.Options(str(base))
-        )
+def test_a_model_of_a_task(tmp_path, tuned):
+    transformers = pytest.importorskip("transformers")
+    export.export(str(tuned), str(tmp_path / "out"), onnx_files=False, quiet=True)
+    made, _ = head.open_task(str(tuned))
+    found = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
+    assert type(found).__name__ == "ElectraForSequenceClassification"
+    assert found.config.id2label == {0: "bad", 1: "good"}
+    x = inputs(tuned)
+    with torch.no_grad():
+        assert torch.allclose(found(**theirs(x)).logits, made(x), atol=1e-5)
+        assert torch.allclose(hugging.read(str(tmp_path / "out"))(x), made(x), atol=1e-5)
 
 
-def test_others_open_it(base, tmp_path):
-    """pandas reads the files, datasets finds languages and splits by the card."""
-    pandas, datasets = pytest.importorskip("pandas"), pytest.importorskip("datasets")
-    for form in ("parquet", "jsonl"):
-        target = tmp_path / form
-        publication.run_export(
-            export.Job(str(base), str(target), form, ""), Local(0, quiet=True), steps.Options(str(base))
-        )
-        files = sorted(target.glob("eng_Latn/train-*"))
-        frames = [pandas.read_parquet(p) if form == "parquet" else pandas.read_json(p, lines=True) for p in files]
-        loaded = datasets.load_dataset(str(target), "eng_Latn", cache_dir=str(tmp_path / "cache"))
-        assert loaded["train"].num_rows == sum(map(len, frames)) > 0
-        assert set(loaded["train"].column_names) == set(export.EXPORTED.names)
+@pytest.mark.parametrize(("kind", "name"), [("tag", "TokenClassification"), ("answer", "QuestionAnswering")])
+def test_heads_for_tokens(tmp_path, model, kind, name):
+    transformers = pytest.importorskip("transformers")
+    body, config = head.open_body(str(model))
+    labels = ("O", "B-X", "I-X") if kind == "tag" else ()
+    made = head.TaskModel(body, head.Task(kind, labels, 64)).eval()
+    head.save(str(tmp_path / "model"), made, config, 1)
+    checkpoint.copy_vocabulary(str(model / "vocabulary"), str(tmp_path / "model"))
+    export.export(str(tmp_path / "model"), str(tmp_path / "out"), onnx_files=False, quiet=True)
+    found = getattr(transformers, f"Electra{'For' + name}").from_pretrained(tmp_path / "out")
+    x = inputs(model)
+    with torch.no_grad():
+        told, ours = found(**theirs(x)), made(x)
+    told = told.logits if kind == "tag" else torch.stack([told.start_logits, told.end_logits], -1)
+    real = x.sequences.bool()
+    assert torch.allclose(told[real], ours[real], atol=1e-5)
+
+
+def test_onnx_equals_torch_in_any_shape(tmp_path, tuned, capsys):
+    """fp32 within 1e-4 of a standard deviation, int8 gives the same labels; both are small since layers are shared."""
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    assert main(["export", str(tuned), "--output", str(tmp_path / "out"), "--quiet"]) == 0
+    told = capsys.readouterr().out
+    assert "milliseconds on this CPU" in told
+    made, learned = head.open_task(str(tuned))[0], head.open_task(str(tuned))[0].task
+    for name in ("model.onnx", "model-int8.onnx"):
+        call, found, folder = export.opened(str(tmp_path / "out" / name))
+        assert found == learned
+        for lines in (("x",), ("All human beings",) * 5, ("人人生而自由，在尊严和权利上一律平等。" * 3, "a")):
+            x = inputs(tuned, lines)
+            with torch.no_grad():
+                ours = made(x)
+            assert torch.allclose(call(x), ours, atol=1e-4 if name == "model.onnx" else 0.3)
+        examples = [task.Example(text, label="good") for text in ("free equal dignity rights", "born endowed with")]
+        prepared = prediction.prepare(examples, learned, Vocabulary.load(folder))
+        assert prediction.predict(call, prepared, None) == prediction.predict(made, prepared, None)
+    fp32, int8 = ((tmp_path / "out" / n).stat().st_size for n in ("model.onnx", "model-int8.onnx"))
+    weights = sum(w.numel() for w in made.parameters())
+    assert fp32 < 4 * weights * 1.1 + 200_000
+    assert int8 < 0.45 * fp32
+    assert evaluate.evaluate([str(tmp_path / "out" / "model.onnx")], [str(tuned.parent / "train.tsv")], quiet=True) == 0
+
+
+def test_a_finished_folder_is_not_written_over(tmp_path, model):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("x")
+    with pytest.raises(UserError, match=r"holds something already \(thesis.tex\)"):
+        export.export(str(model), str(tmp_path / "out"), onnx_files=False)
+
+
+def test_folders_of_others(tmp_path):
+    with pytest.raises(UserError, match="not there"):
+        hugging.read(str(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert", "hidden_act": "gelu"}))
+    (tmp_path / "model.safetensors").write_bytes(b"x")
+    with pytest.raises(UserError, match="not readable"):
+        hugging.read(str(tmp_path))

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline import blocks, main_text
 from pipeline.main_text import UNIT, choose, render
@@ -27,6 +29,10 @@ def test_counts_of_characters_by_class():
     assert tree.blocks[:, 3].tolist() == [1, 1, 0]
 
 
+def page_of(tokens) -> blocks.Tree:
+    return read("".join(f"<p>{'x ' * int(count)}" for count in tokens))
+
+
 def test_the_choice_with_the_best_expected_f1_of_all_choices():
     draw = np.random.default_rng(2)
     for _ in range(30):
@@ -34,13 +40,28 @@ def test_the_choice_with_the_best_expected_f1_of_all_choices():
         chance = 1 / (1 + np.exp(-score / UNIT))
         sets = [np.array([k >> b & 1 for b in range(7)], bool) for k in range(1, 128)]
         best = max(2 * (chance * tokens)[s].sum() / (tokens[s].sum() + (chance * tokens).sum()) for s in sets)
-        keep, expected = choose(score, tokens)
+        keep, expected = choose(score, page_of(tokens))
         assert expected == pytest.approx(best, abs=0.02)
         assert keep.any()
 
 
+@given(st.lists(st.tuples(st.integers(-3000, 3000), st.integers(1, 20)), min_size=1, max_size=30))
+def test_the_choice_by_its_definition(rows):
+    score, tokens = np.array([s for s, _ in rows]), np.array([t for _, t in rows])
+    chance = main_text._chances()[np.clip(score, -8 * UNIT, 8 * UNIT) + 8 * UNIT]
+    order = np.argsort(-score, kind="stable")
+    right, size = np.cumsum((chance * tokens)[order]), np.cumsum(tokens[order])
+    expected = 2 * right / np.maximum(size * UNIT**2 + right[-1], 1)
+    wanted = np.zeros(len(rows), bool)
+    if expected.max() >= main_text.LEAST:
+        wanted[order[: int(expected.argmax()) + 1]] = True
+    keep, best = choose(score, page_of(tokens))
+    assert keep.tolist() == wanted.tolist()
+    assert best == expected.max()
+
+
 def test_nothing_is_kept_where_nothing_is_likely():
-    keep, expected = choose(np.full(5, -6 * UNIT), np.full(5, 10))
+    keep, expected = choose(np.full(5, -6 * UNIT), page_of([10] * 5))
     assert not keep.any()
     assert expected < main_text.LEAST
 

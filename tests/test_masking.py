@@ -5,8 +5,8 @@ import pytest
 from token_folder import TABLE, write_folder
 
 from corpus import shards
-from trainer.masking import HIDDEN, LONGEST, draw, mask, word_starts, words
-from trainer.stream import MASK, Stream
+from trainer.masking import HIDDEN, LONGEST, crop, draw, grams, mask, word_starts, words
+from trainer.stream import MASK, Stream, scramble
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +100,41 @@ def test_windows_without_text():
     found = masked(np.zeros((2, 16), np.int32))
     assert len(found.chosen) == 0
     assert (found.inputs == 0).all()
+
+
+def test_runs_of_words(windows):
+    """Up to three words as one, in the shares that are said; never across a gap."""
+    tokens = np.full((200, 128), 8)
+    tokens[:, 64] = 3
+    found = mask(tokens, np.arange(200), TABLE.word_start, TABLE.special, 0.15, 0, ngram=3)
+    counts = np.bincount(found.chosen // 128, minlength=200)
+    assert abs(counts.mean() - round(0.15 * 127)) < 0.1
+    places, word = words(tokens, TABLE.word_start, TABLE.special)
+    order = np.arange(len(places)).astype(np.uint64)
+    joined = np.r_[False, np.diff(places) == 1] & (places % 128 > 0)
+    runs = grams(word, joined, scramble(order), 3)
+    lengths = np.bincount(runs)
+    shares = np.bincount(lengths, minlength=4)[1:] / len(lengths)
+    assert np.allclose(shares, [0.55, 0.25, 0.20], atol=0.02)
+    for run in np.unique(runs)[:500]:
+        inside = places[runs == run]
+        assert (np.diff(inside) == 1).all()
+        assert len(set(inside // 128)) == 1
+    assert (grams(word, joined, order, 1) == word).all()
+
+
+def test_second_views_leave_out_a_tenth(windows):
+    index = np.arange(300)
+    found = crop(windows.sequences, index, 0)
+    assert not found[windows.positions == 0].any()
+    assert not found[windows.sequences == 0].any()
+    lengths = [
+        ((windows.sequences[b] == n).sum(), (found[b] & (windows.sequences[b] == n)).sum())
+        for b in range(300)
+        for n in range(1, windows.sequences[b].max() + 1)
+    ]
+    assert all(left_out == int((length - 1) * 0.1) for length, left_out in lengths)
+    kept = [np.flatnonzero((windows.sequences[b] == 1) & ~found[b])[1:] for b in range(300)]
+    assert all((np.diff(k) == 1).all() for k in kept if len(k))
+    assert (crop(windows.sequences[100:150], index[100:150], 0) == found[100:150]).all()
+    assert (crop(windows.sequences, index, 1) != found).any()

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from trainer import model
-from trainer.model import Config, Electra, Tower, configure, see
+from trainer.attention import see
+from trainer.model import Config, Electra, Tower, configure
 
 VOCABULARY = 30_522  # of the published models
 

@@ -10,13 +10,17 @@ from torch.nn import functional
 
 from corpus import shards
 from trainer import objectives
+from trainer import tally as tallies
+from trainer.attention import see
 from trainer.masking import mask
-from trainer.model import Electra, configure, see
-from trainer.objectives import BINS, NAMED, SUMS, Batch, Pretraining
+from trainer.model import Electra, configure
+from trainer.objectives import Batch, Pretraining
 from trainer.stream import Stream
+from trainer.tally import BINS, NAMED, SUMS
 
 CPU = torch.device("cpu")
 ALLOWED = torch.from_numpy(~TABLE.special)
+WEIGHTS = (1.0, 50.0, 1.0, 0.0, 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +38,7 @@ def learner():
     with torch.no_grad():
         for weight in made.parameters():
             weight.add_(torch.randn_like(weight) * 0.05)
-    return Pretraining(made, (1.0, 50.0, 1.0), ALLOWED)
+    return Pretraining(made, ALLOWED)
 
 
 def rows(count=40, width=16, size=300, seed=0):
@@ -48,15 +52,17 @@ def test_fill_is_cross_entropy_with_its_gradient(monkeypatch, chunk):
     """Loss, gradients and hits of the chunked function equal the plain ones, however few rows a chunk has."""
     monkeypatch.setattr(objectives, "LOGITS", chunk)
     (h, table, bias), targets = rows()
-    loss, _, hits = objectives.fill(
-        h, table, bias, targets, torch.arange(40, dtype=torch.int32), torch.ones(300).bool()
-    )
+    weight = torch.rand(40) + 0.5
+    noise = torch.arange(40, dtype=torch.int32)
+    loss, each, samples, hits = objectives.fill(h, table, bias, targets, noise, torch.ones(300).bool(), weight)
     (3 * loss).backward()
     found = [t.grad.clone() for t in (h, table, bias)]
     for t in (h, table, bias):
         t.grad = None
     logits = h @ table.T + bias
-    plain = functional.cross_entropy(logits, targets, reduction="sum")
+    assert torch.equal(samples, objectives.sample(logits, noise, torch.ones(300).bool()))
+    assert torch.allclose(each, functional.cross_entropy(logits, targets, reduction="none"), rtol=1e-5)
+    plain = (functional.cross_entropy(logits, targets, reduction="none") * weight).sum()
     (3 * plain).backward()
     assert torch.allclose(loss, plain, rtol=1e-6)
     assert torch.equal(hits, logits.argmax(1) == targets)
@@ -66,8 +72,8 @@ def test_fill_is_cross_entropy_with_its_gradient(monkeypatch, chunk):
 
 def test_fill_without_rows():
     (h, table, bias), targets = rows(0)
-    loss, samples, _ = objectives.fill(
-        h, table, bias, targets, torch.zeros(0, dtype=torch.int32), torch.ones(300).bool()
+    loss, _, samples, _ = objectives.fill(
+        h, table, bias, targets, torch.zeros(0, dtype=torch.int32), torch.ones(300).bool(), torch.ones(0)
     )
     loss.backward()
     assert loss == 0
@@ -102,22 +108,22 @@ def test_find_is_bce_over_real_tokens():
     logits, replaced = torch.tensor([[0.5, -2.0, 9.0]]), torch.tensor([[True, False, True]])
     real = torch.tensor([[True, True, False]])
     expected = math.log1p(math.exp(-0.5)) + math.log1p(math.exp(-2.0))
-    assert math.isclose(float(objectives.find(logits, replaced, real)), expected, rel_tol=1e-6)
-    assert objectives.find(logits, replaced, ~real | real) > 0
-    assert objectives.find(logits, replaced, torch.zeros(1, 3).bool()) == 0
+    assert math.isclose(float(objectives.find(logits, replaced, real).sum()), expected, rel_tol=1e-6)
+    assert objectives.find(logits, replaced, ~real | real).sum() > 0
+    assert objectives.find(logits, replaced, torch.zeros(1, 3).bool()).sum() == 0
 
 
 def test_order_is_bce():
     expected = math.log1p(math.exp(-2.0)) + math.log1p(math.exp(-1.0))
     assert math.isclose(
-        float(objectives.order(torch.tensor([2.0, -1.0]), torch.tensor([1.0, 0.0]))), expected, rel_tol=1e-6
+        float(objectives.order(torch.tensor([2.0, -1.0]), torch.tensor([1.0, 0.0])).sum()), expected, rel_tol=1e-6
     )
 
 
 def test_loss_is_the_weighted_sum_of_the_plain_formulas(batch, learner):
     """The whole objective, written out without chunks and gathers."""
     made = learner.model
-    loss, tally = learner(batch, batch.counts())
+    loss, tally = learner(batch, batch.counts(), WEIGHTS)
     visible = see(batch.sequences)
     states = made.generator(made.embeddings(batch.inputs, batch.positions, batch.types), visible)
     logits = (made.filled(states) @ made.embeddings.tokens.weight.T + made.generator_bias).flatten(0, 1)[batch.chosen]
@@ -135,7 +141,8 @@ def test_loss_is_the_weighted_sum_of_the_plain_formulas(batch, learner):
         functional.binary_cross_entropy_with_logits(swap, batch.swapped),
     ]
     assert torch.allclose(loss, parts[0] + 50 * parts[1] + parts[2], rtol=1e-5)
-    figures = objectives.figures(tally, learner.weights)
+    tally = tally.sum(0)
+    figures = tallies.figures(tally, WEIGHTS)
     assert math.isclose(figures["loss"], float(loss.detach()), rel_tol=1e-5)
     for name, part in zip(("generator_loss", "discriminator_loss", "order_loss"), parts, strict=True):
         assert math.isclose(figures[name], float(part.detach()), rel_tol=1e-5)
@@ -152,14 +159,13 @@ def test_a_sample_that_is_the_original_counts_as_real(batch, learner):
     tokens = batch.tokens.clone()
     tokens.view(-1)[batch.chosen] = 8
     learner.allowed = targets
-    _, tally = learner(Batch(**{**vars(batch), "tokens": tokens}), batch.counts())
-    assert tally[SUMS.index("replaced")] == 0
+    _, tally = learner(Batch(**{**vars(batch), "tokens": tokens}), batch.counts(), WEIGHTS)
+    assert tally[0, SUMS.index("replaced")] == 0
 
 
 def test_discriminator_does_not_teach_the_generator(batch, learner):
     """Only the generator's own loss reaches its weights (no gradient through the samples)."""
-    learner.weights = (0.0, 50.0, 0.0)
-    learner(batch, batch.counts())[0].backward()
+    learner(batch, batch.counts(), (0.0, 50.0, 0.0, 0.0, 0.0))[0].backward()
     assert all(not w.grad.any() for w in learner.model.generator.parameters())
     assert not learner.model.generator_bias.grad.any()
     assert any(w.grad.any() for w in learner.model.discriminator.parameters())
@@ -168,19 +174,20 @@ def test_discriminator_does_not_teach_the_generator(batch, learner):
 def test_halves_add_up_to_the_whole(batch, learner):
     """Two processes' losses, each through the common counts, are the loss of the whole batch; so are the tallies."""
     counts = batch.counts()
-    whole, tally = learner(batch, counts)
-    parts, tallies = zip(*(learner(_half(batch, low), counts) for low in (0, 4)), strict=True)
+    whole, tally = learner(batch, counts, WEIGHTS)
+    parts, parts_tallies = zip(*(learner(_half(batch, low), counts, WEIGHTS) for low in (0, 4)), strict=True)
     assert torch.allclose(sum(parts), whole, rtol=1e-5)
-    assert torch.allclose(sum(tallies)[NAMED:], tally[NAMED:])
+    assert torch.allclose(sum(parts_tallies)[:, NAMED:], tally[:, NAMED:])
 
 
 def _half(batch: Batch, low: int) -> Batch:
     length, values = batch.tokens.shape[1], dict(vars(batch))
-    for name in ("tokens", "inputs", "sequences", "positions", "types"):
+    for name in ("tokens", "inputs", "sequences", "positions", "types", "crops", "language", "weight", "seen"):
         values[name] = values[name][low : low + 4]
-    for place, other in (("chosen", "noise"), ("pairs", "swapped")):
+    for place, *others in (("chosen", "noise"), ("pairs", "swapped"), ("starts",)):
         inside = (values[place] >= low * length) & (values[place] < (low + 4) * length)
-        values[place], values[other] = values[place][inside] - low * length, values[other][inside]
+        values |= {name: values[name][inside] for name in others}
+        values[place] = values[place][inside] - low * length
     return Batch(**values)
 
 
@@ -191,11 +198,85 @@ def test_area_is_the_chance_of_a_right_order():
     pairs = fake[None, :] - real[:, None]
     expected = float(((pairs > 0).double() + 0.5 * (pairs == 0).double()).mean())
     counted = (v.bincount(minlength=BINS).double() for v in (real, fake))
-    assert math.isclose(objectives.area(*counted), expected, rel_tol=1e-9)
-    assert objectives.area(torch.ones(BINS), torch.zeros(BINS)) is None
+    assert math.isclose(tallies.area(*counted), expected, rel_tol=1e-9)
+    assert tallies.area(torch.ones(BINS), torch.zeros(BINS)) is None
 
 
 def test_figures_of_nothing():
-    found = objectives.figures(objectives.empty(CPU), (1.0, 50.0, 1.0))
+    found = tallies.figures(tallies.empty(CPU)[0], WEIGHTS)
     assert found["loss"] == 0
     assert found["auc"] is None
+
+
+def test_loss_weights_of_languages(batch, learner):
+    """A window of weight 3 counts as three of weight 1."""
+    counts = batch.counts()
+    heavy = Batch(**{**vars(batch), "weight": torch.tensor([3.0] + [1.0] * 7)})
+    assert (heavy.counts() > counts).all()
+    found = learner(heavy, heavy.counts(), WEIGHTS)[0]
+    first = Batch(**{**vars(batch), "weight": torch.tensor([1.0] + [0.0] * 7)})
+    expected = learner(batch, heavy.counts(), WEIGHTS)[0] + 2 * learner(first, heavy.counts(), WEIGHTS)[0]
+    assert torch.allclose(found, expected, rtol=1e-5)
+
+
+def test_tallies_are_apart_by_language(batch, learner):
+    learner.languages = 2
+    language = torch.arange(8) % 2
+    _, tally = learner(Batch(**{**vars(batch), "language": language}), batch.counts(), WEIGHTS)
+    tokens = (batch.sequences > 0).sum(1)
+    assert tally[:, SUMS.index("tokens")].tolist() == [float(tokens[language == k].sum()) for k in (0, 1)]
+    assert tally[0, NAMED:].sum() == tokens[language == 0].sum()
+    sequences = batch.sequences
+    expected = sum(int((sequences[0] == n).sum()) ** 2 for n in range(1, int(sequences[0].max()) + 1))
+    assert batch.seen[0] == expected
+
+
+def test_contrast_is_cross_entropy_over_cosines():
+    torch.manual_seed(0)
+    one, two = torch.randn(5, 8), torch.randn(5, 8)
+    losses, hits = objectives.contrast(one, two)
+    cosines = functional.cosine_similarity(one[:, None], two[None], dim=2)
+    own = torch.arange(5)
+    plain = (functional.cross_entropy(cosines, own) + functional.cross_entropy(cosines.T, own)) / 2
+    assert torch.allclose(losses.mean(), plain, rtol=1e-6)
+    assert torch.equal(hits, cosines.argmax(1) == own)
+    assert objectives.contrast(one, one)[1].all()
+
+
+def test_the_adversarys_gradient_is_turned_round():
+    """The classifier learns to tell the language, the states to hide it."""
+    torch.manual_seed(0)
+    head, language = torch.nn.Linear(4, 3), torch.tensor([0, 2, 1])
+    states = torch.randn(3, 4, requires_grad=True)
+    losses, _ = objectives.adversary(head, states, language)
+    losses.sum().backward()
+    turned, head_gradient = states.grad.clone(), head.weight.grad.clone()
+    states.grad = head.weight.grad = None
+    functional.cross_entropy(head(states), language, reduction="sum").backward()
+    assert torch.allclose(turned, -states.grad)
+    assert torch.allclose(head_gradient, head.weight.grad)
+
+
+def test_every_objective_takes_part(batch):
+    """The loss is the sum of the objectives' means with their weights; each has a gradient."""
+    torch.manual_seed(0)
+    made = Electra(configure(quick().size, len(ALLOWED), languages=2))
+    learner = Pretraining(made, ALLOWED, ("mlm", "rtd", "order", "contrast", "language"), 2)
+    crops = (batch.positions > 0) & (batch.positions < 3)
+    full = Batch(**{**vars(batch), "crops": crops, "language": torch.arange(8) % 2})
+    weights = (1.0, 50.0, 2.0, 3.0, 0.5)
+    loss, tally = learner(full, full.counts(), weights)
+    found = tallies.figures(tally.sum(0), weights)
+    assert math.isclose(found["loss"], float(loss.detach()), rel_tol=1e-5)
+    assert {"contrast_loss", "language_loss", "contrast_accuracy", "language_accuracy"} <= set(found)
+    loss.backward()
+    assert all(w.grad is not None for w in made.parameters())
+
+
+def test_filling_in_alone_has_no_discriminator(batch):
+    made = Electra(configure(quick().size, len(ALLOWED)))
+    loss, tally = Pretraining(made, ALLOWED, ("mlm",))(batch, batch.counts(), (1.0, 0, 0, 0, 0))
+    loss.backward()
+    trained = {n.partition(".")[0] for n, w in made.named_parameters() if w.requires_grad}
+    assert trained == {"embeddings", "generator", "generator_head", "generator_bias"}
+    assert tallies.figures(tally[0], (1.0, 0, 0, 0, 0))["discriminator_loss"] is None

@@ -1,11 +1,12 @@
 """Bars: their lengths, their scale, their escaping."""
 
 import math
+import re
 import xml.etree.ElementTree as ET
 
 import pytest
 
-from corpus.plots import BARS, Bar, bars, share
+from corpus.plots import BARS, Bar, Line, bars, lines, share
 
 
 def parsed(svg):
@@ -57,3 +58,19 @@ def test_the_picture_is_as_high_as_its_rows():
     heights = [float(parsed(bars([row] * n, "")).get("height")) for n in (1, 2, 5)]
     assert heights[1] == 2 * heights[0]
     assert heights[2] == 5 * heights[0]
+
+
+def test_curves():
+    """Every point within the picture, the ends of the axes in figures; what is no number is left out."""
+    one = Line("a<b", ((0, 1.0), (5, float("nan")), (10, 3000.0)))
+    found = lines([one, Line("two", ((0, 2.0),))], "about", "step")
+    assert found.count("<polyline") == 2
+    assert "3,000" in found
+    assert "step 10" in found
+    assert "a&lt;b" in found
+    assert "nan" not in found
+    places = [tuple(map(float, p.split(","))) for p in re.findall(r'points="([^"]+)"', found)[0].split()]
+    assert len(places) == 2
+    assert all(0 <= x <= 400 and 0 <= y <= 160 for x, y in places)
+    assert places[0][1] > places[1][1]  # larger is higher
+    assert lines([], "x", "y") == lines([Line("a", ())], "x", "y") == ""

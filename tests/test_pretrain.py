@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from token_folder import SIZE, Vocabulary, quick, write_folder
@@ -16,9 +17,13 @@ from token_folder import SIZE, Vocabulary, quick, write_folder
 from corpus import shards
 from corpus.terminal import StepError, UserError
 from trainer import checkpoint, pretrain
+from trainer import run as runs
 from trainer.checkpoint import MODEL, OPTIMIZER, STATE
+from trainer.log import FILE as LOG
+from trainer.log import SPEED
+from trainer.optimizer import Optimizer
 from trainer.plan import plan, rehearse
-from trainer.pretrain import LOG
+from trainer.run import Run
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -28,8 +33,9 @@ def folder(tmp_path_factory):
     return write_folder(tmp_path_factory.mktemp("tokens"))
 
 
-def run(folder, output, limit=None, **changes) -> int:
-    return pretrain.pretrain(plan(folder, quick(**changes), Vocabulary()), str(output), limit=limit, quiet=True)
+def run(folder, output, limit=None, start="", **changes) -> int:
+    planned = plan(folder, quick(**changes), Vocabulary(), start=start)
+    return pretrain.pretrain(planned, str(output), limit=limit, quiet=True)
 
 
 def last(output) -> Path:
@@ -38,7 +44,7 @@ def last(output) -> Path:
 
 def lines(output, split="training") -> list[dict]:
     found = map(json.loads, (Path(output) / LOG).read_text().splitlines())
-    return [{k: v for k, v in line.items() if k != "tokens_per_second"} for line in found if line["split"] == split]
+    return [{k: v for k, v in line.items() if k not in SPEED} for line in found if line["split"] == split]
 
 
 def same(one, two) -> bool:
@@ -96,8 +102,8 @@ def test_other_seed_other_model(folder, whole, tmp_path):
 
 
 def test_language_weights_without_order(folder, tmp_path):
-    assert run(folder, tmp_path / "model", language_weights="alpha=0.3", order_weight=0.0, steps=3) == 0
-    assert lines(tmp_path / "model")[-1]["order_loss"] == 0
+    assert run(folder, tmp_path / "model", language_weights="alpha=0.3", objectives="mlm=1,rtd=50", steps=3) == 0
+    assert lines(tmp_path / "model")[-1]["order_loss"] is None
 
 
 _SCRIPT = """
@@ -110,19 +116,21 @@ from corpus import terminal
 from trainer import plan, pretrain
 def main():
     planned = plan.plan({folder!r}, quick(**{changes!r}), Vocabulary())
-    return pretrain.pretrain(planned, {output!r}, quiet=True)
+    return pretrain.pretrain(planned, {output!r}, quiet=True, limit={limit!r})
 sys.exit(terminal.run(main))
 """
 
 
 def start(folder, output, **changes) -> subprocess.Popen:
     values = {"root": str(ROOT), "tests": str(ROOT / "tests"), "folder": folder, "output": str(output)}
-    return subprocess.Popen([sys.executable, "-c", _SCRIPT.format(changes=changes, **values)], stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, "-c", _SCRIPT.format(changes=changes, limit=None, **values)], stderr=subprocess.PIPE
+    )
 
 
 def test_killed_equals_not_killed(folder, tmp_path):
     """SIGKILL somewhere after the first checkpoint; then the same command again."""
-    changes = {"steps": 60, "save_every": 10, "validate_every": 1000}
+    changes = {"steps": 60, "save_every": 10}
     process = start(folder, tmp_path / "model", **changes)
     while not checkpoint.listed(str(tmp_path / "model")) and process.poll() is None:
         time.sleep(0.005)
@@ -138,7 +146,7 @@ def test_killed_equals_not_killed(folder, tmp_path):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_interrupted_saves_and_goes_on(folder, whole, tmp_path, monkeypatch, capsys, number, code):
     """The step is finished, the exit code is the shell's; the handlers of before are back."""
-    step, before = pretrain.Run.step, signal.getsignal(number)
+    step, before = Run.step, signal.getsignal(number)
 
     def interrupted(self, batch):
         step(self, batch)
@@ -146,7 +154,7 @@ def test_interrupted_saves_and_goes_on(folder, whole, tmp_path, monkeypatch, cap
             os.kill(os.getpid(), number)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pretrain.Run, "step", interrupted)
+        patch.setattr(Run, "step", interrupted)
         assert run(folder, tmp_path / "model") == code
     assert signal.getsignal(number) == before
     assert last(tmp_path / "model").name == "step-00000007"
@@ -155,29 +163,120 @@ def test_interrupted_saves_and_goes_on(folder, whole, tmp_path, monkeypatch, cap
     assert same(whole, tmp_path / "model")
 
 
+def test_parts_of_a_batch_add_up_to_it(folder, whole, tmp_path):
+    """Accumulated in two parts: the same losses but for rounding."""
+    run(folder, tmp_path / "model", accumulate=2)
+    for a, b in zip(lines(whole), lines(tmp_path / "model"), strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], rel=1e-5)
+        assert a["generator_accuracy"] == b["generator_accuracy"]
+    with pytest.raises(UserError, match="give a multiple"):
+        run(folder, tmp_path / "other", accumulate=3)
+
+
+def test_all_objectives_with_schedules(folder, tmp_path):
+    """They run, stop, go on and are logged, also per language; a schedule changes what the loss is."""
+    changes = {"objectives": "mlm=1,rtd=0/6:50,order=1,contrast=0.5,language=0.1", "mask": "0.3/12:0.1", "ngram": 3,
+               "loss_weights": "bbb_Cyrl=2", "optimizer": "muon", "cooldown": 0.2}  # fmt: skip
+    run(folder, tmp_path / "one", **changes)
+    for limit in (5, 12):
+        run(folder, tmp_path / "two", limit=limit, **changes)
+    assert same(tmp_path / "one", tmp_path / "two")
+    found = lines(tmp_path / "one")
+    assert found == lines(tmp_path / "two")
+    assert lines(tmp_path / "one", "languages") == lines(tmp_path / "two", "languages")
+    assert found[0]["loss"] < found[-1]["loss"]  # since rtd weighs more
+    assert {"contrast_loss", "language_accuracy", "precision", "recall", "auc"} <= set(found[0])
+    languages = lines(tmp_path / "one", "languages")[-1]["languages"]
+    assert set(languages) == {"aaa_Latn", "bbb_Cyrl"}
+    assert {"auc", "precision", "recall", "generator_accuracy", "replaced_share"} <= set(languages["aaa_Latn"])
+
+
+def test_filling_in_alone(folder, tmp_path):
+    run(folder, tmp_path / "model", objectives="mlm=1", shape="depth=1")
+    assert lines(tmp_path / "model")[-1]["discriminator_loss"] is None
+    with pytest.raises(UserError, match="mlm alone, or mlm and rtd"):
+        run(folder, tmp_path / "other", objectives="mlm=1,order=1")
+
+
+def test_a_run_that_starts_from_another(folder, whole, tmp_path, capsys):
+    """Same origin, so that both may be averaged; cut to a rank it is another model."""
+    run(folder, tmp_path / "branch", learning_rate=1e-4, start=str(whole))
+    config = checkpoint.read_config(str(tmp_path / "branch"))
+    assert config["origin"] == checkpoint.read_config(str(whole))["origin"]
+    run(folder, tmp_path / "cut", shape="rank=16", steps=2, start=str(whole))
+    assert checkpoint.read_config(str(tmp_path / "cut"))["origin"] != config["origin"]
+    made, _ = checkpoint.open_model(str(tmp_path / "cut"))
+    assert made.discriminator.attentions[0].into.down.weight.shape == (16, 128)
+    with pytest.raises(UserError, match="another shape"):
+        run(folder, tmp_path / "other", shape="share=none", start=str(whole))
+    other = run(folder, tmp_path / "fresh", steps=2, seed=5)
+    assert other == 0
+    assert checkpoint.read_config(str(tmp_path / "fresh"))["origin"] != config["origin"]
+
+
+def test_translations_take_their_share_of_the_windows(folder, tmp_path):
+    pairs = [(np.arange(20, 20 + n), np.arange(40, 40 + n)) for n in range(5, 30)]
+    changes = quick(objectives="mlm=1,rtd=50,order=1,parallel=0.25")
+    planned = plan(folder, changes, Vocabulary(), parallel=pairs)
+    assert pretrain.pretrain(planned, str(tmp_path / "model"), quiet=True) == 0
+    languages = lines(tmp_path / "model", "languages")[-1]["languages"]
+    assert languages["translations"]["discriminator_loss"] > 0
+    for wrong, given in (("mlm=1,rtd=50", pairs), ("mlm=1,rtd=50,parallel=0.1", None)):
+        with pytest.raises(UserError, match="parallel"):
+            plan(folder, quick(objectives=wrong), Vocabulary(), parallel=given)
+
+
+def test_too_little_memory_names_what_fits(folder, tmp_path, monkeypatch):
+    """A model that cannot have more than one window at a time."""
+    forward = runs.Pretraining.forward
+
+    def greedy(self, batch, counts, weights):
+        if len(batch.tokens) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(self, batch, counts, weights)
+
+    monkeypatch.setattr(runs.Pretraining, "forward", greedy)
+    with pytest.raises(UserError, match="1 fit: --accumulate 4") as caught:
+        run(folder, tmp_path / "model")
+    assert "\n" not in str(caught.value)
+
+
+def test_tensorboard_needs_its_package_or_writes(folder, tmp_path):
+    planned = plan(folder, quick(steps=4), Vocabulary())
+    try:
+        import tensorboard  # noqa: F401
+    except ImportError:
+        with pytest.raises(UserError, match="pip install tensorboard"):
+            pretrain.pretrain(planned, str(tmp_path / "model"), quiet=True, tensorboard=True)
+    else:
+        pretrain.pretrain(planned, str(tmp_path / "model"), quiet=True, tensorboard=True)
+        assert list((tmp_path / "model" / "tensorboard").iterdir())
+
+
 @pytest.mark.slow
 def test_two_processes_give_the_losses_of_one(folder, tmp_path):
-    """gloo; steps apart from rounding. Then the run goes on in one process."""
+    """gloo, each process with its share of the optimizer; steps apart from rounding. Stopped half-way the run goes on
+    in one process and ends with the same losses."""
     run(folder, tmp_path / "one", log_every=1)
     script = tmp_path / "train.py"
     values = {"root": str(ROOT), "tests": str(ROOT / "tests"), "folder": folder, "output": str(tmp_path / "two")}
-    script.write_text(_SCRIPT.format(changes={"log_every": 1}, **values))
+    script.write_text(_SCRIPT.format(changes={"log_every": 1}, limit=6, **values))
     environment = {k: v for k, v in os.environ.items() if not k.startswith("OMP")} | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
     subprocess.run(command, check=True, env=environment, timeout=120)
+    assert [line["step"] for line in lines(tmp_path / "two")] == list(range(1, 7))
+    assert run(folder, tmp_path / "two", log_every=1) == 0
     one, two = (lines(tmp_path / name) for name in ("one", "two"))
-    assert [line["step"] for line in two] == list(range(1, 13))
     for a, b in zip(one, two, strict=True):
         for name in ("loss", "generator_loss", "discriminator_loss", "order_loss", "replaced_share", "auc"):
             assert a[name] == pytest.approx(b[name], rel=2e-5), (name, a["step"])
-    assert run(folder, tmp_path / "two", log_every=1) == 0
 
 
 def test_it_learns(tmp_path):
     """Text with something to learn: the generator gets below a blind guess (ln 512 = 6.24 nats), the discriminator
     tells replaced tokens from real ones."""
     folder = write_folder(tmp_path / "tokens", tokens=60_000)
-    changes = {"steps": 150, "batch": 16, "learning_rate": 1e-3, "log_every": 50, "validate_every": 150}
+    changes = {"steps": 150, "batch": 16, "learning_rate": 1e-3, "log_every": 50, "save_every": 150}
     assert run(folder, tmp_path / "model", **changes) == 0
     found = lines(tmp_path / "model", "validation")[-1]
     assert found["generator_loss"] < 5.8
@@ -185,15 +284,15 @@ def test_it_learns(tmp_path):
 
 
 def test_bad_gradients_are_skipped_and_counted(folder, tmp_path, monkeypatch):
-    step, seen = pretrain.optimizer.update, []
+    step, seen = Optimizer.update, []
 
-    def poisoned(adam, made, rate):
+    def poisoned(adam, rate):
         seen.append(rate)
         if len(seen) in (2, 3):
-            made.embeddings.tokens.weight.grad[0, 0] = float("nan")
-        return step(adam, made, rate)
+            adam.names["embeddings.tokens.weight"].grad[0, 0] = float("nan")
+        return step(adam, rate)
 
-    monkeypatch.setattr(pretrain.optimizer, "update", poisoned)
+    monkeypatch.setattr(Optimizer, "update", poisoned)
     assert run(folder, tmp_path / "model") == 0
     assert lines(tmp_path / "model")[-1]["skipped"] == 2
     weights = checkpoint.load(last(tmp_path / "model"), MODEL)
@@ -202,8 +301,8 @@ def test_bad_gradients_are_skipped_and_counted(folder, tmp_path, monkeypatch):
 
 
 def test_a_run_that_is_beyond_hope_ends(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(pretrain, "HOPELESS", 3)
-    monkeypatch.setattr(pretrain.optimizer, "update", lambda *_: (float("nan"), False))
+    monkeypatch.setattr(runs, "HOPELESS", 3)
+    monkeypatch.setattr(Optimizer, "update", lambda *_: (float("nan"), False))
     with pytest.raises(StepError, match="no finite gradient in 3 steps"):
         run(folder, tmp_path / "model")
 
@@ -233,7 +332,7 @@ def test_folder_of_something_else(folder, tmp_path):
 
 
 @pytest.mark.parametrize(("changes", "told"), [
-    ({"batch": 0}, "--batch: 0"), ({"steps": 0}, "--steps: 0"), ({"mask": 0.9}, "--mask: 0.9"),
+    ({"batch": 0}, "--batch: 0"), ({"steps": 0}, "--steps: 0"), ({"mask": "0.9"}, "--mask: 0.9"),
     ({"sequence": 8}, "--sequence: 8"), ({"language_weights": "ccc_Latn=1"}, "no text in ccc_Latn"),
     ({"language_weights": "x"}, "--language-weights"),
 ])  # fmt: skip

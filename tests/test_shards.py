@@ -262,3 +262,37 @@ def test_the_manifest_is_json_with_sorted_keys(folder):
     values = json.loads(text)
     assert text == json.dumps(values, indent=1, sort_keys=True) + "\n"
     assert values["format"] == FORMAT
+
+
+# --- other readers --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reader", ["polars", "polars scan", "duckdb", "datasets", "datasets streaming"])
+def test_what_others_read(folder, reader, tmp_path, monkeypatch):
+    """Each library, where it is installed, has the same tokens."""
+    pytest.importorskip(reader.split()[0])
+    path = os.path.join(folder, "fin_Latn/x3-0.arrow")
+    expected = [[k % 900 for k in range(n)] for n in (400, 0, 700)]
+    if reader.startswith("polars"):
+        import polars as pl
+
+        frame = pl.read_ipc(path) if reader == "polars" else pl.scan_ipc(path).collect()
+        assert frame["tokens"].to_list() == expected
+        assert frame["tokens"].dtype == pl.List(pl.UInt16)
+    elif reader == "duckdb":
+        import duckdb
+        import pyarrow.dataset as ds
+
+        shard = ds.dataset(path, format="ipc")
+        sums = duckdb.sql("select part, len(tokens), list_sum(tokens) from shard order by part").fetchall()
+        assert sums == [(3, 400, sum(expected[0])), (4, 0, None), (5, 700, sum(expected[2]))]
+        assert shard.count_rows() == 3
+    else:
+        import datasets
+
+        streaming = reader.endswith("streaming")
+        monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+        found = datasets.load_dataset(
+            "arrow", data_files=path, split="train", streaming=streaming, cache_dir=str(tmp_path / "cache")
+        )
+        assert [row["tokens"] for row in found] == expected

@@ -7,8 +7,9 @@ from token_folder import SIZE, STOP, TABLE, document, write_folder, write_shard
 from corpus import shards
 from corpus.shards import ShardError
 from corpus.terminal import UserError
-from trainer import stream
+from trainer import order, stream
 from trainer.stream import BLOCK, CLS, OVERHEAD, PAD, SEP, Stream
+from trainer.weights import Weights
 
 
 @pytest.fixture(scope="module")
@@ -24,27 +25,6 @@ def one_shard(folder, documents) -> str:
     info = write_shard(folder, "a.arrow", documents)
     shards.write_manifest(str(folder), shards.Manifest("5" * 64, SIZE, "f", (info,)))
     return str(folder)
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 7, 64, 1000, 4097])
-def test_permutation_is_a_bijection(count):
-    found = stream.permute(np.arange(count), count, 7)
-    assert sorted(found) == list(range(count))
-
-
-def test_permutation_looks_random():
-    """Mean displacement of a uniform permutation is a third of the length; neighbours do not stay together."""
-    count = 30_000
-    found = stream.permute(np.arange(count), count, 3)
-    assert abs(np.abs(found - np.arange(count)).mean() / count - 1 / 3) < 0.01
-    assert abs(np.corrcoef(found, np.arange(count))[0, 1]) < 0.02
-    assert (np.abs(np.diff(found)) < 10).mean() < 0.002
-    assert (found == stream.permute(np.arange(count), count, 4)).sum() < 10
-
-
-def test_key_equals_scramble():
-    values = np.array([(5 + 1) * 0x9E3779B97F4A7C15 & (1 << 64) - 1], np.uint64)
-    assert stream.key(5) == int(stream.scramble(values)[0])
 
 
 def test_a_pass_sees_every_token(tmp_path):
@@ -118,34 +98,99 @@ def test_swapping_half_of_the_pairs(folder):
         assert new == ([CLS, *old[cut + 1 :], *old[1 : cut + 1]] if turned else old)
 
 
-def test_same_batches_for_any_number_of_processes(folder):
+@pytest.mark.parametrize("weights", [None, {"aaa_Latn": 0.2, "bbb_Cyrl": 0.8}])
+@pytest.mark.parametrize("ranks", [1, 2, 4, 8])
+def test_same_global_batches_for_any_number_of_processes(folder, ranks, weights):
+    share = 16 // ranks
+    streams = [opened(folder, weights=weights) for _ in range(ranks)]
+    for step in (0, 20):
+        whole = opened(folder, weights=weights).batch(np.arange(16 * step, 16 * step + 16))
+        parts = [s.batch(16 * step + r * share + np.arange(share)) for r, s in enumerate(streams)]
+        for name in ("tokens", "sequences", "positions", "types", "swapped"):
+            assert (getattr(whole, name) == np.concatenate([getattr(p, name) for p in parts])).all()
+
+
+def test_a_run_goes_on_anywhere(folder):
+    """At 100 random positions a new stream gives what the one gives that came there step by step."""
+    weights = Weights(((0, {"aaa_Latn": 1.0, "bbb_Cyrl": 0.0}), (2 * BLOCK, {"aaa_Latn": 0.1, "bbb_Cyrl": 0.9})))
+    rng = np.random.default_rng(0)
+    begun = opened(folder, weights=weights)
+    for at in np.sort(rng.integers(0, 5 * BLOCK, 100)).tolist():
+        resumed = opened(folder, weights=weights).batch(np.arange(at, at + 4))
+        assert (begun.batch(np.arange(at, at + 4)).tokens == resumed.tokens).all()
+
+
+def test_weights_that_change_are_met(folder):
+    weights = Weights(((0, {"aaa_Latn": 1.0, "bbb_Cyrl": 0.0}), (BLOCK, {"aaa_Latn": 0.0, "bbb_Cyrl": 1.0})))
+    s = opened(folder, weights=weights)
+    cyrillic = np.array([i.language == "bbb_Cyrl" for i in s.infos])
+    shares = [cyrillic[s.places(np.arange(k * BLOCK, (k + 1) * BLOCK)).shard].mean() for k in range(3)]
+    assert shares == pytest.approx([0.5, 1, 1], abs=1e-4)
+
+
+def test_plain_windows_are_the_shards_tokens(folder):
+    s = opened(folder, layout="plain")
+    index = np.arange(s.everything.windows)
+    windows, places = s.plain(index), s.places(index)
+    assert windows.dtype == np.uint16
+    for number, info in enumerate(s.infos):
+        tokens = shards.open_shard(f"{folder}/{info.path}").tokens
+        mine = windows[places.shard == number]
+        for row, begin in zip(mine, places.begin[places.shard == number], strict=True):
+            assert (row == np.take(tokens, np.arange(begin, begin + 64), mode="wrap")).all()
+        assert len(mine) == info.copies * order.ring_windows(info.tokens, 64)
+
+
+def test_one_window_a_document(folder):
+    """Every document once an epoch and copy, whole if it is short, else a stretch that another epoch draws anew."""
+    s = opened(folder, layout="document", order=False)
+    count = s.everything.windows
+    assert count == sum(i.documents * i.copies for i in s.infos)
+    seen: dict[tuple[str, int], list[tuple[int, int]]] = {}
+    for index in range(count):
+        for span in s.trace(index):
+            seen.setdefault((span.path, span.document), []).append((span.start, span.stop))
+    for info in s.infos:
+        lengths = np.diff(shards.open_shard(f"{folder}/{info.path}").offsets)
+        for number, length in enumerate(lengths.tolist()):
+            spans = seen[info.path, number]
+            assert len(spans) == info.copies
+            assert {b - a for a, b in spans} == {min(length, 61)}
+    batch = s.batch(np.arange(64))
+    assert batch.sequences.max() == 1
+    later = [s.trace(i)[0] for i in range(count, 2 * count)]
+    assert any((t.start, t.stop) not in seen[t.path, t.document] for t in later)
+
+
+def test_attention_has_no_way_across_documents(folder):
+    """A sequence holds tokens of one document only."""
     s = opened(folder)
-    whole = s.batch(np.arange(320, 336))
-    halves = [opened(folder).batch(np.arange(k, k + 8)) for k in (320, 328)]
-    assert (whole.tokens == np.concatenate([h.tokens for h in halves])).all()
-    assert (whole.swapped == np.concatenate([h.swapped for h in halves])).all()
+    batch = s.batch(np.arange(50))
+    for b in range(50):
+        assert batch.sequences[b].max() == len(s.trace(b))
 
 
 def test_copies_come_so_often_each_at_another_offset(folder):
     s = opened(folder)
     places = s.places(np.arange(s.everything.windows))
     for number, info in enumerate(s.infos):
-        own = [p for p in places if p.shard == number]
-        once = stream.ring_windows(stream.slots(info), 64 - OVERHEAD)
+        own = places[places.shard == number]
+        once = order.ring_windows(stream.slots(info), 64 - OVERHEAD)
         assert len(own) == info.copies * once
-        assert len({p.begin for p in own}) > 0.9 * len(own)
+        assert len(set(own.begin.tolist())) > 0.9 * len(own)
 
 
 def test_epochs_differ(folder):
     s = opened(folder)
     count = s.everything.windows
-    assert s.places(np.arange(count)) != s.places(np.arange(count, 2 * count))
+    first, second = s.places(np.arange(count)), s.places(np.arange(count, 2 * count))
+    assert (first.begin == second.begin).mean() < 0.05
 
 
 def test_language_weights_hold_exactly_in_a_block(folder):
     s = opened(folder, weights={"aaa_Latn": 0.25, "bbb_Cyrl": 0.75})
     index = np.arange(BLOCK)
-    names = [s.infos[p.shard].language for p in s.places(index)]
+    names = [s.infos[n].language for n in s.places(index).shard]
     assert names.count("bbb_Cyrl") == BLOCK * 3 // 4
     assert abs(names[:1000].count("bbb_Cyrl") - 750) < 60
 
@@ -154,22 +199,20 @@ def test_language_weights_go_through_each_language_evenly(folder):
     """A language's samples are its own order, window by window: each once before any comes twice."""
     s = opened(folder, weights={"aaa_Latn": 0.3, "bbb_Cyrl": 0.7})
     index = np.arange(BLOCK - 1000, BLOCK + 1000)
-    places = [p for p in s.places(index) if s.infos[p.shard].language == "bbb_Cyrl"]
-    begin = sum(s.infos[p.shard].language == "bbb_Cyrl" for p in s.places(np.arange(BLOCK - 1000)))
-    assert places == s.pools["bbb_Cyrl"].places(np.arange(begin, begin + len(places)))
-
-
-def test_apportion_is_exact_and_gives_each_one():
-    counts = stream.apportion({"a": 0.9999999, "b": 0.0000001}, 100)
-    assert counts == {"a": 99, "b": 1}
-    assert sum(stream.apportion({str(k): 1 / 7 for k in range(7)}, 1000).values()) == 1000
+    cyrillic = np.array([i.language == "bbb_Cyrl" for i in s.infos])
+    places = s.places(index)
+    places = places[cyrillic[places.shard]]
+    begin = int(cyrillic[s.places(np.arange(BLOCK - 1000)).shard].sum())
+    own = s.pools["bbb_Cyrl"].places(np.arange(begin, begin + len(places)))
+    assert (places.shard == own.shard).all()
+    assert (places.begin == own.begin).all()
 
 
 def test_small_language_is_one_window(tmp_path):
     s = opened(one_shard(tmp_path, [[8, 9, 10, STOP] * 5, [8] * 60]), 64)
     assert s.everything.windows == 2
-    tiny = stream.Pool([shards.ShardInfo("a", "a", 1, False, 1, 5, 0, "")], [0], 61, 0)
-    assert [p.length for p in tiny.places(np.arange(3))] == [8, 8, 8]
+    tiny = order.Pool([shards.ShardInfo("a", "a", 1, False, 1, 5, 0, "")], [0], [8], 61, 0)
+    assert tiny.places(np.arange(3)).length.tolist() == [8, 8, 8]
 
 
 def test_damage_is_told_on_first_use(tmp_path):

@@ -21,7 +21,7 @@ SENTENCES = {
     "fin_Latn": "Jokaisella ihmisellä on ajatuksen, omantunnon ja uskonnon vapaus.",
     "rus_Cyrl": "Каждый человек имеет право на свободу мысли, совести и религии.",
 }
-FILES = ["audit.json", "settings.toml", "spm.model", "spm.vocab"]
+FILES = ["audit.json", "settings.toml", "spm.model", "spm.vocab", "tokenizer.json", "tokenizer_config.json"]
 
 
 def words(text, k):
@@ -114,7 +114,7 @@ def test_dry_run_tells_the_sample_and_writes_nothing(out, capsys):
     assert main(["train", out, "--dry-run", "--sample-characters", "9000"]) == 0
     stdout = capsys.readouterr().out
     assert {line.split()[0] for line in stdout.splitlines()[:-1]} == set(SENTENCES)
-    assert stdout.splitlines()[-1].endswith("unigram, size 64,000, 9,000 characters")
+    assert stdout.splitlines()[-1].endswith("pruned, size 64,000, 9,000 characters")
     assert not (Path(out) / "vocabulary").exists()
 
 

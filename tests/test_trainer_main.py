@@ -60,9 +60,7 @@ def test_help_is_quick_and_light():
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert time.monotonic() - began < 3  # 0.1 s on an idle machine
     assert told.endswith("[]\n")
-    assert all(
-        flag in told for flag in ("--language-weights", "--dry-run", "--vocabulary", "--limit", "--order-weight")
-    )
+    assert all(flag in told for flag in ("--language-weights", "--dry-run", "--vocabulary", "--limit", "--objectives"))
 
 
 def test_pretrain_tells_what_it_did(out, capsys):
@@ -70,7 +68,7 @@ def test_pretrain_tells_what_it_did(out, capsys):
     told = capsys.readouterr()
     assert len(told.out.splitlines()) == 5
     assert "step 6 of 6" in told.out
-    assert told.out.splitlines()[-1] == f"next: python -m trainer inspect {out / 'told'}"
+    assert told.out.splitlines()[-1] == f"next: python -m trainer report {out / 'told'}"
     assert told.err == ""
 
 
@@ -105,7 +103,7 @@ def test_inspect_windows(out, capsys):
     assert main(["inspect", str(out / "tokens"), "--batch", "5", "--sequence", "64"]) == 0
     told = capsys.readouterr().out
     windows = told.split("\nwindow ")[1:]
-    assert len(windows) == 5
+    assert len(windows) == 5 * len(TEXT)
     for window in windows:
         head, *lines = window.splitlines()
         language = head.split(", ")[1]
@@ -160,4 +158,4 @@ def test_mistakes_are_one_line_and_code_2(out, arguments, told, capsys):
 def test_config_tells_the_vocabulary(out, model):
     config = json.loads((model / "config.json").read_text())
     assert config["vocabulary"] == shards.read_manifest(str(out / "tokens")).vocabulary
-    assert config["model"]["discriminator"] == {"hidden": 128, "layers": 2, "share": "all"}
+    assert config["model"]["discriminator"] == {"hidden": 128, "layers": 2, "share": "all", "rank": 0}

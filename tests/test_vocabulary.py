@@ -239,3 +239,8 @@ def test_sentence_marks_of_many_scripts(end):
     assert sentences.ends_sentence("x" + end)
     assert not sentences.ends_sentence(end + "x")
     assert not sentences.ends_sentence("x,")
+
+
+@given(st.lists(st.sampled_from(["\n", " ", "a", "\n\n"]), max_size=12).map("".join))
+def test_lines_are_begun_as_the_expression_has_it(text):
+    assert vocabulary.escape(text) == vocabulary._LINE_START.sub("\n ", text)

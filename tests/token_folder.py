@@ -31,6 +31,9 @@ class Vocabulary:
         ids = np.arange(SIZE)
         return Table(ids % 2 == 0, ids == STOP, (ids < 5) | (ids >= SIZE - 12))
 
+    def encode(self, texts):
+        raise NotImplementedError
+
     def piece(self, id: int) -> str:
         return "." if id == STOP else f"\u2581{id}" if id % 2 == 0 else f"+{id}"
 
@@ -84,5 +87,5 @@ def write_folder(folder: Path, tokens: int = 20_000, seed: int = 0, languages=("
 
 def quick(**changes) -> Pretrain:
     """Settings of a run of seconds."""
-    values = {"size": "tiny", "sequence": 64, "batch": 4, "steps": 12, "log_every": 4, "save_every": 5, "device": "cpu"}
-    return Pretrain(**{**values, "validate_every": 6, **changes})
+    values = {"size": "tiny", "sequence": 64, "batch": 4, "steps": 12, "log_every": 4, "save_every": 6, "device": "cpu"}
+    return Pretrain(**{**values, **changes})

@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from corpus import storage
@@ -25,6 +25,7 @@ from corpus.terminal import Progress, UserError, amount, duration, run, safe, sa
 if TYPE_CHECKING:
     from tokenizer.audit import Row
     from tokenizer.sample import Plan, Source
+    from tokenizer.vocabulary import Vocabulary as Trained
 
 T = TypeVar("T")
 
@@ -36,7 +37,8 @@ Train a SentencePiece vocabulary on a sample of the kept documents, balanced bet
   python -m tokenizer train out/ --size 64000
   python -m tokenizer train fin_Latn.txt eng_Latn.txt.gz more.jsonl --output vocabulary/
 
-Writes spm.model, spm.vocab, audit.json and settings.toml. What is there already and made in the same way stays.
+Writes spm.model, spm.vocab, audit.json, settings.toml and, for Hugging Face, tokenizer.json (not for bpe). What is
+there already and made in the same way stays.
 Needs about 20 bytes of memory for each byte of the sample, and one core.
 """
 
@@ -47,6 +49,7 @@ the used share of a vocabulary, per language, as a table.
   python -m tokenizer evaluate out/vocabulary                  the table that was made when it was trained
   python -m tokenizer evaluate out/vocabulary parallel.tsv     columns label, text and perhaps file, one text a line
   python -m tokenizer evaluate out/vocabulary out/             a sample of the kept documents
+  python -m tokenizer evaluate out/vocabulary parallel.tsv --against old/vocabulary,other/spm.model    side by side
 """
 
 EVALUATED_CHARACTERS = 100_000
@@ -66,6 +69,12 @@ def parser() -> Parser:
     evaluate.add_argument("vocabulary", help="folder with spm.model, or that file")
     evaluate.add_argument("texts", nargs="*", help="a corpus folder, or text files (lines, TSV, JSON lines, Parquet)")
     evaluate.add_argument("--reference", default="", metavar="NAME", help="language or file for premiums (English)")
+    evaluate.add_argument(
+        "--against",
+        default="",
+        metavar="VOCABULARY,...",
+        help="other vocabularies to show beside it, on the same texts",
+    )
     add_common(evaluate, runs=False)
     return top
 
@@ -137,8 +146,8 @@ def _is_made(folder: str, mark: str) -> bool:
     try:
         made = tomllib.loads(storage.read(storage.join(folder, SETTINGS)).decode()).get("made", {})
         digest = hashlib.sha256(storage.read(storage.join(folder, "spm.model"))).hexdigest()
-        rest = all(storage.exists(storage.join(folder, name)) for name in ("spm.vocab", "audit.json"))
-    except (OSError, ValueError):
+        rest = all(storage.exists(storage.join(folder, name)) for name in made["files"])
+    except (OSError, ValueError, KeyError, TypeError):
         return False
     return rest and (made.get("fingerprint"), made.get("digest")) == (mark, digest)
 
@@ -153,25 +162,27 @@ def _planned(plan: "Plan", settings: Vocabulary, folder: str) -> str:
 def _make(found: "list[Source]", plan: "Plan", settings: Vocabulary, folder: str, mark: str, quiet: bool) -> None:
     """Train, measure, write; settings.toml comes last and makes the folder whole."""
     from tokenizer import audit, sample, sentences, vocabulary
+    from tokenizer.characters import Characters
 
     progress = Progress("sample", len(found), quiet=quiet)
     held: dict[str, list[str]] = {}
+    lines: list[str] = []
+    written = Characters()
     characters = 0
-
-    def lines() -> Iterator[str]:
-        nonlocal characters
-        for drawn in sample.draw(found, plan, progress.advance):
-            if drawn.held_out:
-                held.setdefault(drawn.language, []).append(drawn.text)
-            else:
-                characters += len(drawn.text)
-                yield from sentences.lines(drawn.text)
-        say(f"sample: {amount(characters)} characters; training on them takes a while", quiet)
-
-    made = _interruptible(lambda: vocabulary.train(lines(), settings, folder))
+    for drawn in sample.draw(found, plan, progress.advance):
+        if drawn.held_out:
+            held.setdefault(drawn.language, []).append(drawn.text)
+        else:
+            characters += len(drawn.text)
+            written.add(drawn.language, drawn.text)
+            lines += sentences.lines(drawn.text)
+    say(f"sample: {amount(characters)} characters; training on them takes a while", quiet)
+    required = written.required(settings.coverage, settings.size)
+    made = _interruptible(lambda: vocabulary.train(lines, settings, folder, required))
     rows = audit.evaluate(made, dict(sorted(held.items())))
     storage.write(storage.join(folder, "audit.json"), audit.to_json(made, rows))
-    facts = {"fingerprint": mark, "digest": made.digest, "size": made.size, "pieces": made.pieces}
+    files = [vocabulary.PIECES, "audit.json", *_exported(made, settings, folder)]
+    facts = {"fingerprint": mark, "digest": made.digest, "size": made.size, "pieces": made.pieces, "files": files}
     facts |= {"characters": characters, "rules": vocabulary.RULES, "version": VERSION}
     storage.write(storage.join(folder, SETTINGS), to_toml({"vocabulary": settings, "made": facts}))
     if rows:
@@ -182,6 +193,17 @@ def _make(found: "list[Source]", plan: "Plan", settings: Vocabulary, folder: str
     say(f"measured on: {_measured(rows)}", quiet)
     say(f"to look at it: python -m tokenizer evaluate {folder} [TEXTS]", quiet)
     say(f"next: python -m pipeline tokenize {_following(folder)}", quiet)
+
+
+def _exported(made: "Trained", settings: Vocabulary, folder: str) -> list[str]:
+    """Write the vocabulary as Hugging Face has it; returns the names. BPE's merges have no place in a unigram model."""
+    from tokenizer import huggingface
+
+    if settings.model == "bpe":
+        return []
+    storage.write(storage.join(folder, huggingface.TOKENIZER), huggingface.tokenizer(made))
+    storage.write(storage.join(folder, huggingface.CONFIG), huggingface.config())
+    return [huggingface.TOKENIZER, huggingface.CONFIG]
 
 
 def _measured(rows: "list[Row]") -> str:
@@ -232,14 +254,16 @@ def _evaluate(names: Namespace) -> int:
     from tokenizer import audit, sample
     from tokenizer.vocabulary import Vocabulary as Trained
 
+    paths = [names.vocabulary, *(p for p in names.against.split(",") if p)]
     if names.texts:
-        trained = Trained.load(names.vocabulary)
+        trained = [Trained.load(path) for path in paths]
         texts = _texts(names.texts, names.quiet)
         parallel = not any(map(sample.is_corpus, names.texts))
-        rows = audit.evaluate(trained, texts, audit.reference_of(texts, names.reference, parallel))
+        reference = audit.reference_of(texts, names.reference, parallel)
+        tables = [audit.evaluate(vocabulary, texts, reference) for vocabulary in trained]
     else:
-        rows = audit.read(names.vocabulary.removesuffix("spm.model").rstrip("/") or ".")
-    print(audit.to_table(rows))
+        tables = [audit.read(path.removesuffix("spm.model").rstrip("/") or ".") for path in paths]
+    print(audit.to_table(tables[0]) if len(tables) == 1 else audit.side_by_side(dict(zip(paths, tables, strict=True))))
     return 0
 
 

@@ -207,3 +207,26 @@ def to_table(rows: list[Row]) -> str:
             "worst {premium_worst:.2f} {premium_worst_language}".format(**short)
         )
     return "\n".join(line.rstrip() for line in lines)
+
+
+def side_by_side(tables: Mapping[str, list[Row]]) -> str:
+    """Vocabularies beside each other: bytes per token of each by language, then the same in a few figures, with the
+    worst premium and the most byte pieces. Rows of languages that not all have are left out."""
+    names = list(tables)
+    each = {name: {row.language: row for row in rows} for name, rows in tables.items()}
+    languages = [row.language for row in tables[names[0]] if all(row.language in found for found in each.values())]
+    lines = [["bytes/token", *names]]
+    lines += [[k, *(f"{each[n][k].bytes_per_token:.2f}" for n in names)] for k in languages]
+    short = {n: summary(tables[n]) for n in names}
+    for title, key in (("premium, mean", "premium_mean"), ("premium, worst", "premium_worst")):
+        if all(short.values()):
+            lines.append([title, *(f"{short[n][key]:.2f}" for n in names)])
+    if all(short.values()):
+        lines.append(["of", *(short[n]["premium_worst_language"] for n in names)])
+    most = {n: max((r.byte_pieces for r in tables[n] if r.language != ALL), default=0.0) for n in names}
+    lines.append(["byte pieces, most", *(f"{most[n]:.2%}" for n in names)])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(c.rjust(w) if k else c.ljust(w) for k, (c, w) in enumerate(zip(line, widths, strict=True))).rstrip()
+        for line in lines
+    )

@@ -22,6 +22,9 @@ from tokenizer import texts
 HELD_OUT_CHARACTERS, HELD_OUT_SHARE = 20_000, 0.05
 """Text kept from the sample to measure the vocabulary on: of each language so many characters, at most this share."""
 
+REPEATS = 2
+"""So often a language with little text may be seen. Measured: 1 leaves weak languages behind, 4 costs others 1 %."""
+
 _PLAN = "items.tsv"
 _ROWS = 1024
 
@@ -41,7 +44,8 @@ class Drawn(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """What to draw. `take`, `hold`: language -> probability that a document goes into the sample, is held out."""
+    """What to draw. `take`: language -> how often a document goes into the sample, a fraction by chance. `hold`: the
+    probability that it is held out."""
 
     amounts: dict[str, int]  # characters there are
     take: dict[str, float]
@@ -109,7 +113,7 @@ def plan(amounts: dict[str, int], alpha: float, characters: int, seed: int) -> P
     """A sample of about `characters`, each language with its share by `alpha`; see `budgets`."""
     hold = {k: min(HELD_OUT_SHARE, HELD_OUT_CHARACTERS / v) for k, v in amounts.items() if v}
     there = {k: v * (1 - hold[k]) for k, v in amounts.items() if v}
-    wanted = budgets(there, alpha, characters)
+    wanted = budgets({k: REPEATS * v for k, v in there.items()}, alpha, characters)
     return Plan(amounts, {k: wanted[k] / amounts[k] for k in wanted}, hold, seed)
 
 
@@ -129,25 +133,33 @@ def budgets(amounts: dict[str, float], alpha: float, characters: float) -> dict[
 
 
 def draw(found: list[Source], plan: Plan, advance: Callable[[int], None] = lambda count: None) -> Iterator[Drawn]:
-    """The second pass: the texts of the sample and, marked, those held out, in the order of the sources."""
+    """The second pass: the texts of the sample, as often as they are taken, and, marked, those held out, in the order
+    of the sources."""
     for source in found:
         for table in _tables(source, ["id", "language", "text"]):
             taken, held = _chosen(table, plan)
-            some = np.flatnonzero(taken | held)
+            some = np.flatnonzero((taken > 0) | held)
             rows = table.select(["language", "text"]).take(pa.array(some))
-            for language, text, out in zip(*(c.to_pylist() for c in rows.columns), held[some].tolist(), strict=True):
-                yield Drawn(language, text, out)
+            times = np.maximum(taken[some], 1).tolist()
+            for language, text, out, count in zip(
+                *(c.to_pylist() for c in rows.columns), held[some].tolist(), times, strict=True
+            ):
+                for _ in range(count):
+                    yield Drawn(language, text, out)
         advance(1)
 
 
 def _chosen(table: pa.Table, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
-    """(rows,) bool each: in the sample; held out. One hash decides both: low values are taken, high ones held."""
+    """(rows,) each: how often in the sample, int64; held out, bool. One hash decides both: texts are held out where it
+    is high, taken (once more) where it is low."""
     ids, languages = table.column("id").to_pylist(), table.column("language").to_pylist()
     hashes = np.fromiter((xxhash.xxh3_64_intdigest(i or b"", plan.seed) for i in ids), np.uint64, len(ids))
     place = hashes / 2.0**64
     take = np.array([plan.take.get(k, 0.0) for k in languages])
     hold = np.array([plan.hold.get(k, 0.0) for k in languages])
-    return place < take, place >= 1 - hold
+    free = np.maximum(1 - hold, 1e-9)
+    held = place >= free
+    return np.where(held, 0, np.ceil((take - place) / free)).astype(np.int64), held
 
 
 def _tables(source: Source, columns: list[str]) -> Iterator[pa.Table]:

@@ -6,6 +6,7 @@ import io
 import json
 import lzma
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import IO, Any, NamedTuple
@@ -29,7 +30,7 @@ class Text(NamedTuple):
 
 
 def read(path: str) -> Iterator[Text]:
-    """The texts of one file that are not empty. Errors: UserError.
+    """The texts of one file that are not empty, in NFC as the pipeline's are. Errors: UserError.
 
     *.tsv: header line with `text` and, if there, `label` or `language` and `file`. *.jsonl, *.ndjson: objects with
     `text` and, if there, `language`. *.parquet: such columns. Else each line is a text; its language is the label
@@ -41,7 +42,7 @@ def read(path: str) -> Iterator[Text]:
     try:
         for text in _reader(name)(path, default):
             if text.text.strip():
-                yield text
+                yield text._replace(text=unicodedata.normalize("NFC", text.text))
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 ({error.reason}); convert it") from None
     except (OSError, EOFError, lzma.LZMAError) as error:

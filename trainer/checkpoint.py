@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -22,6 +22,7 @@ from trainer.model import Config, Electra
 
 CONFIG, FOLDER, PREFIX, STATE = "config.json", "checkpoints", "step-", "state.json"
 MODEL, OPTIMIZER = "model.safetensors", "optimizer.safetensors"
+VOCABULARY = "vocabulary"
 
 
 @dataclass
@@ -33,7 +34,6 @@ class State:
     skipped: int = 0  # steps without an update, since the gradient was not finite
     best_step: int = 0  # step of the checkpoint with the lowest validation loss, 0: none yet
     best_loss: float = 0.0
-    tally: list[float] = field(default_factory=list)  # sums since the last line of the log
 
 
 def write_config(output: str, identity: dict) -> None:
@@ -54,6 +54,30 @@ def read_config(output: str) -> dict:
     return values
 
 
+def claim_empty(output: str) -> None:
+    """Errors: UserError unless `output` is an empty folder, or none yet."""
+    if os.path.exists(output) and not os.path.isdir(output):
+        raise UserError(f"{output}: a file; name a folder")
+    names = os.listdir(output) if os.path.isdir(output) else []
+    if names:
+        raise UserError(f"{output}: holds something already ({sorted(names)[0]}); name another --output")
+
+
+def copy_vocabulary(folder: str, output: str) -> None:
+    """The files of a vocabulary's folder beside a model."""
+    for name in ("spm.model", "spm.vocab", "tokenizer.json"):
+        if os.path.exists(f"{folder}/{name}"):
+            storage.write(f"{output}/{VOCABULARY}/{name}", storage.read(f"{folder}/{name}"))
+
+
+def vocabulary(model: str) -> str:
+    """Folder of the vocabulary beside a model. Errors: UserError."""
+    folder = f"{model}/{VOCABULARY}"
+    if not os.path.isdir(folder):
+        raise UserError(f"{folder}: not there; copy the folder of the model's vocabulary to that place")
+    return folder
+
+
 def listed(output: str) -> list[Path]:
     """The checkpoints of a model folder, oldest first."""
     return sorted(Path(output, FOLDER).glob(PREFIX + "[0-9]*"))
@@ -64,7 +88,8 @@ def step_of(folder: Path) -> int:
 
 
 def save(output: str, model: dict[str, Tensor], optimizer: dict[str, Tensor], state: State) -> Path:
-    """Write the checkpoint of `state.step`; one that stands there already is replaced."""
+    """Write the checkpoint of `state.step`; one that stands there already is replaced. optimizer: what else a run
+    needs to go on; may be empty."""
     target = Path(output, FOLDER, f"{PREFIX}{state.step:08d}")
     temporary = target.with_name(f"{storage.TEMPORARY}{os.getpid()}-{target.name}")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -142,22 +167,42 @@ def load(folder: Path, name: str) -> dict[str, Tensor]:
     return load_file(folder / name)
 
 
+def kindred(shape: dict) -> dict:
+    """A model's shape, as config.json has it, but for what a compression or another vocabulary changes."""
+    towers = {n: {k: v for k, v in shape[n].items() if k != "rank"} for n in ("discriminator", "generator")}
+    return {**shape, **towers, "vocabulary": 0}
+
+
+def chosen(output: str, step: int = 0) -> Path:
+    """The best checkpoint by validation, else the newest; or that of a step. Errors: UserError."""
+    found = newest(output)
+    if found is None:
+        raise UserError(f"{output}: no checkpoint yet; run python -m trainer pretrain to its end")
+    wanted = step or found[1].best_step
+    if not wanted:
+        return found[0]
+    folder = Path(output, FOLDER, f"{PREFIX}{wanted:08d}")
+    try:
+        read_state(folder)
+    except ValueError as error:
+        raise UserError(f"{folder}: {error}; there are {', '.join(f.name for f in listed(output))}") from None
+    return folder
+
+
+def digest(output: str) -> str:
+    """Names the weights that `open_model` gives. Errors: UserError."""
+    return shards.checksum(str(chosen(output) / MODEL))
+
+
 def open_model(output: str, step: int = 0) -> tuple[Electra, dict]:
     """The trained model of a folder and its config.json. step: 0 for the best by validation, else the newest if there
     was no validation. Errors: UserError."""
     config = read_config(output)
-    found = newest(output)
-    if found is None:
-        raise UserError(f"{output}: no checkpoint yet; run python -m trainer pretrain to its end")
-    folder = found[0]
-    wanted = step or found[1].best_step
-    if wanted:
-        folder = Path(output, FOLDER, f"{PREFIX}{wanted:08d}")
-        try:
-            read_state(folder)
-        except ValueError as error:
-            raise UserError(f"{folder}: {error}; there are {', '.join(f.name for f in listed(output))}") from None
+    folder = chosen(output, step)
     with torch.device("meta"):
         model = Electra(Config.of(config["model"]))
-    model.load_state_dict(load(folder, MODEL), assign=True)
+    try:
+        model.load_state_dict(load(folder, MODEL), assign=True)
+    except RuntimeError:
+        raise UserError(f"{folder}: not of the shape that {CONFIG} tells; one of them is of another run") from None
     return model, config

@@ -48,15 +48,18 @@ def show_tokens(path: str, manifest: Manifest) -> int:
 
 
 def show_batch(path: str, manifest: Manifest, vocabulary, settings: Pretrain) -> None:
-    """The windows of the first batch as text, with the documents that they come from."""
+    """Windows of each language as text, as many as a batch has, with the documents that they come from as
+    `python -m pipeline why OUT SHARD:POSITION` takes them."""
     table = vocabulary.table()
-    stream = Stream(path, manifest, settings.sequence, table.sentence_end, seed=settings.seed)
-    windows = stream.batch(np.arange(settings.batch))
-    for b in range(settings.batch):
-        places = ", ".join(f"{s.part}:{s.row}[{s.start}:{s.stop}]" for s in stream.trace(b))
-        print(f"\nwindow {b}, {windows.languages[b]}, from part:row[tokens] {places}")
-        for line in decoded(windows, b, vocabulary):
-            print("  " + line)
+    stream = Stream(path, manifest, settings.sequence, table.sentence_end, seed=settings.seed, order=False)
+    for language, pool in stream.pools.items():
+        places = pool.places(np.arange(min(settings.batch, pool.windows)))
+        windows = stream.windows(places, np.zeros(len(places), np.uint64))
+        for b in range(len(places)):
+            told = ", ".join(f"{s.path}:{s.document}[{s.start}:{s.stop}]" for s in stream.spans(places[b : b + 1]))
+            print(f"\nwindow {b}, {language}, from shard:document[tokens] {told}")
+            for line in decoded(windows, b, vocabulary):
+                print("  " + line)
 
 
 def decoded(windows: Windows, b: int, vocabulary) -> list[str]:

@@ -6,11 +6,14 @@ positions. Both towers share the embeddings of width E with their LayerNorm; eac
 is no dropout (as in ALBERT v2): the stream does not repeat itself much, and a step is a function of its batch.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from trainer.attention import Sight, attend
+from trainer.lowrank import LowRank, linear
 
 EPSILON = 1e-12  # of the LayerNorms, as BERT has it
 SPREAD = 0.02  # standard deviation of initial weights, cut off at two of them
@@ -42,6 +45,7 @@ class Tower:
     layers: int
     hidden: int
     share: str  # all, attention, feed-forward, none
+    rank: int = 0  # of the layers' linear maps; 0: full
 
     @property
     def heads(self) -> int:
@@ -50,7 +54,8 @@ class Tower:
 
 @dataclass(frozen=True)
 class Config:
-    """What it takes to build the model. `order`: with a head for sentence order."""
+    """What it takes to build the model. `order`: with a head for sentence order. `languages`: how many an adversary
+    tells apart, 0 for none."""
 
     vocabulary: int
     positions: int
@@ -58,6 +63,7 @@ class Config:
     discriminator: Tower
     generator: Tower
     order: bool = True
+    languages: int = 0
 
     @staticmethod
     def of(table: dict) -> "Config":
@@ -67,20 +73,24 @@ class Config:
 
 
 def configure(
-    size: str, vocabulary: int, *, share: str, sequence: int = 512, embedding: int = 0, generator: float = 0.0,
-    order: bool = True,
+    size: str, vocabulary: int, *, share: str = "all", sequence: int = 512, embedding: int = 0, generator: float = 0.0,
+    depth: float = 0.0, rank: int = 0, order: bool = True, languages: int = 0,
 ) -> Config:  # fmt: skip
-    """A preset's shape. embedding, generator (share of the width): 0 for the preset's. The generator's width is
-    rounded to whole heads."""
+    """A preset's shape. embedding, generator (share of the width), depth (share of the layers): 0 for the preset's; a
+    generator of another depth keeps the full width unless `generator` is given too. Its width is rounded to whole
+    heads, its depth to whole layers."""
     preset = PRESETS[size]
-    narrow = round(preset.hidden * (generator or preset.generator) / HEAD) * HEAD
+    width = generator or (1.0 if depth else preset.generator)
+    narrow = max(HEAD, round(preset.hidden * width / HEAD) * HEAD)
+    layers = max(1, round(preset.layers * (depth or 1.0)))
     return Config(
         vocabulary,
         max(512, sequence),
         embedding or preset.embedding,
-        Tower(preset.layers, preset.hidden, share),
-        Tower(preset.layers, max(HEAD, narrow), share),
+        Tower(preset.layers, preset.hidden, share, rank),
+        Tower(layers, narrow, share, min(rank, narrow // 4)),
         order,
+        languages,
     )
 
 
@@ -103,30 +113,32 @@ class Embeddings(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention with its residual: (B, S, H) -> (B, S, H). mask: (B, 1, S, S) bool, who sees whom."""
+    """Self-attention with its residual: (B, S, H) -> (B, S, H)."""
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, width: int, heads: int, rank: int = 0):
         super().__init__()
         self.heads = heads
-        self.into = nn.Linear(width, 3 * width)  # queries, keys, values
-        self.out = nn.Linear(width, width)
+        self.into = linear(width, 3 * width, rank)  # queries, keys, values
+        self.out = linear(width, width, rank)
         self.norm = norm(width)
 
-    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+    def split(self, states: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys, values, each (B, S, heads, width of a head)."""
         batch, length, width = states.shape
-        split = self.into(states).view(batch, length, 3, self.heads, width // self.heads)
-        query, key, value = split.permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        return self.norm(states + self.out(mixed.transpose(1, 2).reshape(batch, length, width)))
+        return self.into(states).view(batch, length, 3, self.heads, width // self.heads).unbind(2)
+
+    def forward(self, states: Tensor, sight: Sight) -> Tensor:
+        query, key, value = self.split(states)
+        return self.norm(states + self.out(attend(query, key, value, sight).flatten(2)))
 
 
 class FeedForward(nn.Module):
     """(B, S, H) -> (B, S, H), with its residual."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, rank: int = 0):
         super().__init__()
-        self.wide = nn.Linear(width, 4 * width)
-        self.narrow = nn.Linear(4 * width, width)
+        self.wide = linear(width, 4 * width, rank)
+        self.narrow = linear(4 * width, width, rank)
         self.norm = norm(width)
 
     def forward(self, states: Tensor) -> Tensor:
@@ -146,15 +158,24 @@ class Encoder(nn.Module):
         once = [0]
         own_attention = once if tower.share in ("all", "attention") else layers
         own_feed_forward = once if tower.share in ("all", "feed-forward") else layers
-        self.attentions = nn.ModuleList(Attention(width, tower.heads) for _ in own_attention)
-        self.feed_forwards = nn.ModuleList(FeedForward(width) for _ in own_feed_forward)
+        self.attentions = nn.ModuleList(Attention(width, tower.heads, tower.rank) for _ in own_attention)
+        self.feed_forwards = nn.ModuleList(FeedForward(width, tower.rank) for _ in own_feed_forward)
 
-    def forward(self, embedded: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, embedded: Tensor, sight: Sight) -> Tensor:
+        return self.run(embedded, sight)
+
+    def run(self, embedded: Tensor, sight: Sight, layers: int = -1) -> Tensor:
+        """The states after the first `layers` layers, -1 for all."""
         states = embedded if self.project is None else self.project(embedded)
-        for k in range(self.layers):
-            states = self.attentions[k % len(self.attentions)](states, mask)
+        for k in range(self.layers if layers < 0 else layers):
+            states = self.attention(k)(states, sight)
             states = self.feed_forwards[k % len(self.feed_forwards)](states)
         return states
+
+    def attention(self, layer: int) -> Attention:
+        found = self.attentions[layer % len(self.attentions)]
+        assert isinstance(found, Attention)
+        return found
 
 
 class Dense(nn.Module):
@@ -196,8 +217,14 @@ class Electra(nn.Module):
         self.discriminator_head = Dense(config.discriminator.hidden, config.discriminator.hidden, normalized=False)
         self.discriminator_out = nn.Linear(config.discriminator.hidden, 1)
         self.order_head = OrderHead(config.discriminator.hidden) if config.order else None
+        self.language_head = nn.Linear(config.discriminator.hidden, config.languages) if config.languages else None
         for name, weight in self.named_parameters():
             _initialize(name, weight, generator)
+        for module in self.modules():
+            if isinstance(module, LowRank) and not module.up.weight.is_meta:
+                drawn = torch.empty(module.up.out_features, module.down.in_features)
+                _initialize("weight", drawn, generator)
+                module.approach(drawn)
 
     def replaced(self, states: Tensor) -> Tensor:
         """Logits of 'this token was replaced' from the discriminator's states: (B, S, H) -> (B, S)."""
@@ -217,11 +244,22 @@ def _initialize(name: str, weight: Tensor, generator: torch.Generator | None) ->
         weight.fill_(1.0 if name.endswith("norm.weight") else 0.0)
 
 
-def see(sequences: Tensor) -> Tensor:
-    """(B, S) numbers of the sequences in a window, 0 for padding -> (B, 1, S, S) bool: who sees whom.
-
-    Padding sees padding, so that no row of the softmax is empty; nobody looks at the result."""
-    return sequences[:, None, :, None] == sequences[:, None, None, :]
+def compress(model: Electra, rank: int) -> Electra:
+    """The same model with the layers' linear maps cut to `rank` by singular value decomposition. A rank of all
+    singular values changes nothing but rounding. Errors: UserError."""
+    c = model.config
+    towers = (replace(c.discriminator, rank=rank), replace(c.generator, rank=min(rank, c.generator.hidden // 4)))
+    small = Electra(replace(c, discriminator=towers[0], generator=towers[1]))
+    ours = dict(model.named_modules())
+    for name, module in small.named_modules():
+        if isinstance(module, LowRank):
+            dense = ours[name]
+            module.approach(dense.weight)
+            with torch.no_grad():
+                module.up.bias.copy_(dense.bias)
+    weights = {n: w for n, w in model.state_dict().items() if n in small.state_dict()}
+    small.load_state_dict(weights, strict=False)
+    return small
 
 
 def parameters(config: Config) -> dict[str, int]:

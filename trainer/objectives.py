@@ -3,32 +3,32 @@
 All losses are sums with the counts beside them, so that any split of a batch over processes gives the same mean.
 """
 
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainer import tally as tallies
+from trainer.attention import see
 from trainer.masking import Masks
-from trainer.model import Electra, see
+from trainer.model import Electra
 from trainer.stream import PAD, Windows
+from trainer.tally import COUNTS, EDGE
 
 LOGITS = 1 << 25  # values of rows x vocabulary that exist at one time (128 MiB in fp32)
-BINS = 256  # of the histogram of discriminator logits, from -EDGE to EDGE
-EDGE = 12.0
-
-SUMS = (
-    "fill_loss", "filled", "fill_hits", "find_loss", "tokens", "replaced", "found", "alarms", "order_loss", "pairs",
-    "order_hits",
-)  # fmt: skip
-"""What a tally counts, in nats and places: masked places, replaced tokens, replaced and found, called replaced, ..."""
-
-NAMED = len(SUMS)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Windows with masks as tensors of one device; shapes as in stream.Windows and masking.Masks."""
+    """Windows with masks as tensors of one device; shapes as in stream.Windows and masking.Masks.
+
+    starts: (C,) flat places of the [CLS] of each sequence. crops: (B, S) bool, what a second look at each sequence
+    leaves out. language: (B,), number of the window's language. weight: (B,) fp32, its weight in the loss. seen: (B,)
+    fp64, pairs of tokens that see each other."""
 
     tokens: Tensor
     inputs: Tensor
@@ -39,16 +39,26 @@ class Batch:
     noise: Tensor
     pairs: Tensor
     swapped: Tensor
+    starts: Tensor
+    crops: Tensor
+    language: Tensor
+    weight: Tensor
+    seen: Tensor
 
     @staticmethod
-    def of(windows: Windows, masks: Masks, device: torch.device) -> "Batch":
+    def of(
+        windows: Windows, masks: Masks, device: torch.device, *, crops: np.ndarray | None = None,
+        language: np.ndarray | None = None, weight: np.ndarray | None = None,
+    ) -> "Batch":  # fmt: skip
+        """crops: see masking.crop. language: (B,) int, weight: (B,) float, of the windows; absent: none, 0, 1."""
+
         def move(array, kind):
-            tensor = torch.from_numpy(array)
+            tensor = torch.from_numpy(np.ascontiguousarray(array))
             if device.type == "cuda":
                 tensor = tensor.pin_memory()
             return tensor.to(device, non_blocking=True).to(kind)
 
-        long = torch.long
+        long, count = torch.long, len(windows.tokens)
         return Batch(
             tokens=move(windows.tokens, long),
             inputs=move(masks.inputs, long),
@@ -59,186 +69,256 @@ class Batch:
             noise=move(masks.noise, torch.int32),
             pairs=move(windows.pairs, long),
             swapped=move(windows.swapped, torch.float32),
+            starts=move(np.flatnonzero((windows.positions == 0) & (windows.sequences > 0)), long),
+            crops=move(np.zeros(windows.tokens.shape, bool) if crops is None else crops, torch.bool),
+            language=move(np.zeros(count, np.int64) if language is None else language, long),
+            weight=move(np.ones(count, np.float32) if weight is None else weight, torch.float32),
+            seen=move(seen(windows.sequences), torch.float64),
         )
 
+    def window(self, places: Tensor) -> Tensor:
+        """The window of each flat place."""
+        return places // self.tokens.shape[1]
+
     def counts(self) -> Tensor:
-        """(3,) float64: masked places, tokens that are no padding, sequences with two segments."""
-        values = [len(self.chosen), int((self.sequences > 0).sum()), len(self.pairs)]
-        return torch.tensor(values, dtype=torch.float64, device=self.tokens.device)
+        """(5,) float64, see COUNTS: places that the losses are means over, each with its language's weight."""
+        weight = self.weight.double()
+        places = [self.chosen, None, self.pairs, self.starts, self.starts]
+        tokens = ((self.sequences > 0).sum(1) * weight).sum()
+        return torch.stack([tokens if p is None else weight[self.window(p)].sum() for p in places])
 
 
-def _scramble(bits: Tensor) -> Tensor:
-    """int32 -> int32, a bijection whose output looks random (32-bit finalizer with the constants found by C. Wellons
+def seen(sequences: np.ndarray) -> np.ndarray:
+    """(B, S) numbers of sequences, 0 is padding -> (B,) pairs of tokens of one sequence."""
+    most = int(sequences.max(initial=0)) + 1
+    flat = sequences + most * np.arange(len(sequences))[:, None]
+    lengths = np.bincount(flat.reshape(-1), minlength=most * len(sequences)).reshape(-1, most)[:, 1:]
+    return (lengths.astype(np.float64) ** 2).sum(1)
+
+
+def _scramble_(bits: Tensor) -> Tensor:
+    """int32 in place, a bijection whose output looks random (32-bit finalizer with the constants found by C. Wellons
     by search, public domain); the same on every device."""
-    bits = (bits ^ (bits >> 16 & 0xFFFF)) * 0x7FEB352D
-    bits = (bits ^ (bits >> 15 & 0x1FFFF)) * (0x846CA68B - (1 << 32))
-    return bits ^ (bits >> 16 & 0xFFFF)
+    for shift, left, factor in ((16, 0xFFFF, 0x7FEB352D), (15, 0x1FFFF, 0x846CA68B - (1 << 32))):
+        bits.bitwise_xor_((bits >> shift).bitwise_and_(left)).mul_(factor)
+    return bits.bitwise_xor_((bits >> 16).bitwise_and_(0xFFFF))
 
 
 def gumbel(noise: Tensor, size: int) -> Tensor:
     """(R,) int32 seeds -> (R, size) fp32 standard Gumbel noise, a function of (seed, column) alone."""
-    columns = _scramble(torch.arange(1, size + 1, dtype=torch.int32, device=noise.device))
-    bits = _scramble(noise[:, None] ^ columns)
+    columns = _scramble_(torch.arange(1, size + 1, dtype=torch.int32, device=noise.device))
+    bits = _scramble_(noise[:, None] ^ columns)
     # Small uniforms are large noise: kept exact down to 2^-32, since the winner comes from there.
-    uniform = ((bits & 0x7FFFFFFF).float() + 0.5) * 2.0**-31
-    return -torch.log(-torch.log1p(-uniform.clamp(max=1 - 2.0**-24)))
+    uniform = bits.bitwise_and_(0x7FFFFFFF).float().add_(0.5).mul_(2.0**-31).clamp_(max=1 - 2.0**-24)
+    return uniform.neg_().log1p_().neg_().log_().neg_()
 
 
 def sample(logits: Tensor, noise: Tensor, allowed: Tensor) -> Tensor:
     """A token a row from softmax(logits) over the allowed ones, by Gumbel-max in fp32 (log 0 is -inf, not a NaN).
 
     logits: (R, V). noise: (R,) int32. allowed: (V,) bool. Returns (R,) int64."""
-    scores = logits.float() + gumbel(noise, logits.shape[1])
-    return scores.masked_fill(~allowed, -torch.inf).argmax(1)
+    return gumbel(noise, logits.shape[1]).add_(logits).masked_fill_(~allowed, -torch.inf).argmax(1)
+
+
+def _chunk(rows, table, bias, targets, noise, allowed, weight):
+    """Losses (R,), samples, hits, and the gradient of the weighted sum of the losses in the logits (R, V)."""
+    logits = (rows @ table.T).float().add_(bias)
+    sampled, hit = sample(logits, noise, allowed), logits.argmax(1) == targets
+    whole = logits.logsumexp(1)
+    losses = whole - logits.gather(1, targets[:, None]).squeeze(1)
+    delta = logits.sub_(whole[:, None]).exp_().mul_(weight[:, None])
+    return losses, sampled, hit, delta.scatter_add_(1, targets[:, None], -weight[:, None])
+
+
+@functools.cache
+def _fused():
+    return torch.compile(_chunk, dynamic=False)
 
 
 class _Fill(torch.autograd.Function):
     """Cross entropy of tied logits and a sample from them, a few rows at a time; the gradient is made on the way, so
-    that no more than LOGITS values of rows x vocabulary ever exist."""
+    that no more than LOGITS values of rows x vocabulary ever exist. On a GPU the rows are filled up to whole chunks
+    and each chunk is one compiled function."""
 
     @staticmethod
-    def forward(ctx, rows, table, bias, targets, noise, allowed, wanted):
+    def forward(ctx, rows, table, bias, targets, noise, allowed, weight, wanted):
         grads = [torch.zeros_like(t, dtype=torch.float32) for t in (rows, table, bias)] if wanted else []
         losses, samples, hits = [], [], []
         step = max(1, LOGITS // len(table))
+        quick = rows.is_cuda and len(rows) > 0
         for start in range(0, len(rows), step):
             now = slice(start, start + step)
-            logits = (rows[now] @ table.T).float() + bias
-            samples.append(sample(logits, noise[now], allowed))
-            hits.append(logits.argmax(1) == targets[now])
-            log_p = logits.log_softmax(1)
-            losses.append(-log_p.gather(1, targets[now, None]).squeeze(1))
+            few = (rows[now], targets[now], noise[now], weight[now])
+            real = len(few[0])
+            if quick and real < step and start:
+                few = tuple(functional.pad(t, (0, 0) * (t.ndim - 1) + (0, step - real)) for t in few)
+            chunk = _fused() if quick and len(rows) >= step else _chunk
+            loss, sampled, hit, delta = chunk(few[0], table, bias, few[1], few[2], allowed, few[3])
+            losses.append(loss[:real])
+            samples.append(sampled[:real])
+            hits.append(hit[:real])
             if wanted:
-                delta = log_p.exp_()
-                delta[torch.arange(len(delta), device=delta.device), targets[now]] -= 1
-                grads[0][now] = delta @ table
-                grads[1] += (delta.T @ rows[now]).float()
+                grads[0][now] = (delta @ table)[:real]
+                grads[1] += (delta.T @ few[0]).float()
                 grads[2] += delta.sum(0)
         ctx.save_for_backward(*grads)
-        sampled = torch.cat(samples) if samples else targets.clone()
-        hit = torch.cat(hits) if hits else targets.bool()
-        ctx.mark_non_differentiable(sampled, hit)
-        return torch.cat(losses).sum() if losses else bias.new_zeros(()), sampled, hit
+        if not losses:
+            losses, samples, hits = [bias.new_zeros(0)], [targets.clone()], [targets.bool()]
+        each, sampled, hit = torch.cat(losses), torch.cat(samples), torch.cat(hits)
+        ctx.mark_non_differentiable(each, sampled, hit)
+        return (each * weight).sum(), each, sampled, hit
 
     @staticmethod
     def backward(ctx, scale, *_):
-        return (*(scale * g for g in ctx.saved_tensors), None, None, None, None)
+        return (*(scale * g for g in ctx.saved_tensors), None, None, None, None, None)
 
 
-def fill(rows: Tensor, table: Tensor, bias: Tensor, targets: Tensor, noise: Tensor, allowed: Tensor):
-    """Generator's loss (sum of -log p(target), nats), samples (R,) int64 and hits (R,) bool.
+def fill(rows: Tensor, table: Tensor, bias: Tensor, targets: Tensor, noise: Tensor, allowed: Tensor, weight: Tensor):
+    """Generator's loss (sum of -weight log p(target), nats), each row's loss, samples and hits, all (R,).
 
-    rows: (R, E), table: (V, E), bias: (V,); the samples carry no gradient."""
-    return _Fill.apply(rows, table, bias, targets, noise, allowed, torch.is_grad_enabled())
+    rows: (R, E), table: (V, E), bias: (V,); only the sum carries a gradient."""
+    return _Fill.apply(rows, table, bias, targets, noise, allowed, weight, torch.is_grad_enabled())
 
 
 def find(logits: Tensor, replaced: Tensor, real: Tensor) -> Tensor:
-    """Discriminator's loss (arXiv:2003.10555, section 2): sum of binary cross entropies in nats over all tokens that
-    are no padding, [CLS] and [SEP] too. All (B, S); replaced, real: bool."""
+    """Discriminator's loss (arXiv:2003.10555, section 2): binary cross entropies in nats of all tokens, 0 where there
+    is padding; [CLS] and [SEP] count too. All (B, S); replaced, real: bool."""
     losses = functional.binary_cross_entropy_with_logits(logits.float(), replaced.float(), reduction="none")
-    return losses.masked_fill(~real, 0.0).sum()
+    return losses.masked_fill(~real, 0.0)
 
 
 def order(logits: Tensor, swapped: Tensor) -> Tensor:
-    """Sentence-order loss (arXiv:1909.11942): sum of binary cross entropies in nats; the negative example is the same
-    two segments swapped. Both (P,)."""
-    return functional.binary_cross_entropy_with_logits(logits.float(), swapped, reduction="sum")
+    """Sentence-order losses (arXiv:1909.11942): binary cross entropies in nats; the negative example is the same two
+    segments swapped. All (P,)."""
+    return functional.binary_cross_entropy_with_logits(logits.float(), swapped, reduction="none")
+
+
+def contrast(one: Tensor, two: Tensor) -> tuple[Tensor, Tensor]:
+    """Sequence-contrast losses (arXiv:2102.08473, section 3.2) and hits, both (C,): of all second views, which belongs
+    to the same sequence, and the other way round; cosine similarity, temperature 1, mean of both directions.
+
+    one, two: (C, H), states of the [CLS] of the same sequences in two views; the rest of the micro-batch of this
+    process are the negative examples."""
+    scores = functional.normalize(one.float(), dim=1) @ functional.normalize(two.float(), dim=1).T
+    same = torch.arange(len(one), device=one.device)
+    losses = (functional.cross_entropy(s, same, reduction="none") for s in (scores, scores.T))
+    return torch.stack(list(losses)).mean(0), scores.argmax(1) == same
+
+
+class _Reverse(torch.autograd.Function):
+    """The identity whose gradient is turned round (arXiv:1505.07818)."""
+
+    @staticmethod
+    def forward(ctx, states):
+        return states.view_as(states)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return -gradient
+
+
+def adversary(head: nn.Module, states: Tensor, language: Tensor) -> tuple[Tensor, Tensor]:
+    """Losses and hits (C,) of a classifier that learns to tell the language from states (C, H), while what is below
+    learns to keep it from that."""
+    logits = head(_Reverse.apply(states)).float()
+    return functional.cross_entropy(logits, language, reduction="none"), logits.argmax(1) == language
+
+
+Part = tuple[Tensor, Tensor, Tensor, Tensor]
+"""What an objective gives: loss (a weighted sum), and of each place its unweighted loss, hit and window."""
 
 
 class Pretraining(nn.Module):
-    """The model with its objectives: Batch -> (loss, tally).
+    """The model with its objectives. allowed: (V,) bool, what the generator may sample. active: the objectives that
+    ever have a weight; without all but mlm there is no discriminator. languages: how many tallies. sight: kind of
+    attention, see attention.py."""
 
-    weights: of filling in, finding, order. allowed: (V,) bool, what the generator may sample."""
-
-    def __init__(self, model: Electra, weights: tuple[float, float, float], allowed: Tensor):
+    def __init__(
+        self, model: Electra, allowed: Tensor, active: Sequence[str] = ("mlm", "rtd", "order"), languages: int = 1,
+        sight: str = "dense",
+    ):  # fmt: skip
         super().__init__()
-        self.model, self.weights = model, weights
+        self.model, self.active, self.languages, self.sight = model, set(active), languages, sight
+        if self.active == {"mlm"}:
+            for name, weight in model.named_parameters():
+                weight.requires_grad_(not name.startswith(("discriminator", "order_head", "language_head")))
         self.register_buffer("allowed", allowed, persistent=False)
         self.allowed: Tensor
 
-    def forward(self, batch: Batch, counts: Tensor) -> tuple[Tensor, Tensor]:
-        """counts: (3,) as Batch.counts, over all processes: the loss is each sum through its count, so the losses of
-        all processes add up to the mean over the whole batch. The tally is float64, see `tally`."""
-        model, mask = self.model, see(batch.sequences)
+    def forward(self, batch: Batch, counts: Tensor, weights: Sequence[float]) -> tuple[Tensor, Tensor]:
+        """(loss, tally). counts: (5,) as Batch.counts, over all processes and parts of a batch: the loss is each sum
+        through its count, so the losses of all of them add up to the mean over the whole batch. weights: of the
+        objectives, in their order. The tally is float64, (languages, NAMED + 2 BINS)."""
+        model, sight = self.model, see(batch.sequences, self.sight)
         embedded = model.embeddings(batch.inputs, batch.positions, batch.types)
-        states = model.generator(embedded, mask).flatten(0, 1)
-        rows = model.filled(states.index_select(0, batch.chosen))
-        targets = batch.tokens.view(-1)[batch.chosen]
-        fill_loss, sampled, hits = fill(
-            rows, model.embeddings.tokens.weight, model.generator_bias, targets, batch.noise, self.allowed
-        )
+        filled, sampled = self._fill(model.generator(embedded, sight).flatten(0, 1), batch)
         corrupted = batch.tokens.view(-1).index_copy(0, batch.chosen, sampled).view_as(batch.tokens)
         replaced = corrupted != batch.tokens  # a sample that is the original token counts as real
-        states = model.discriminator(model.embeddings(corrupted, batch.positions, batch.types), mask)
-        logits, real = model.replaced(states), batch.sequences > 0
-        find_loss = find(logits, replaced, real)
-        order_loss, order_hits = self._order(states, batch)
-        losses = (fill_loss, find_loss, order_loss)
-        total = sum(w * s / n.clamp(min=1).float() for w, s, n in zip(self.weights, losses, counts, strict=True))
-        sums = _sums(losses, hits, logits.detach(), replaced, real, order_hits, batch)
-        return total, sums
+        logits = torch.full(replaced.shape, -EDGE, device=replaced.device)
+        parts = [filled, *[_none(filled[1])] * (len(COUNTS) - 1)]
+        if self.active != {"mlm"}:
+            states = model.discriminator(model.embeddings(corrupted, batch.positions, batch.types), sight)
+            logits = model.replaced(states)
+            parts = [filled, *self._discriminate(states.flatten(0, 1), logits, replaced, batch)]
+        total = sum(w * p[0] / n.clamp(min=1e-6).float() for w, p, n in zip(weights, parts, counts, strict=True))
+        return total, tallies.count(parts, logits.detach(), replaced, batch, self.languages)
 
-    def _order(self, states: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Loss and hits of the sentence order."""
+    def _discriminate(self, states: Tensor, logits: Tensor, replaced: Tensor, batch: Batch) -> list[Part]:
+        """All objectives but filling in. states: (B * S, H)."""
+        found, nothing = find(logits, replaced, batch.sequences > 0), _none(states)
+        weighted = (found * batch.weight[:, None]).sum()
+        return [
+            (weighted, *_tokens(found, logits, replaced, batch.sequences > 0)),
+            self._order(states, batch) if "order" in self.active else nothing,
+            self._contrast(states, batch) if "contrast" in self.active else nothing,
+            self._language(states, batch) if "language" in self.active else nothing,
+        ]
+
+    def _fill(self, states: Tensor, batch: Batch) -> tuple[Part, Tensor]:
+        model, window = self.model, batch.window(batch.chosen)
+        rows, targets = model.filled(states.index_select(0, batch.chosen)), batch.tokens.view(-1)[batch.chosen]
+        table, weight = model.embeddings.tokens.weight, batch.weight[window]
+        loss, losses, sampled, hits = fill(
+            rows, table, model.generator_bias, targets, batch.noise, self.allowed, weight
+        )
+        return (loss, losses, hits, window), sampled
+
+    def _order(self, states: Tensor, batch: Batch) -> Part:
         if self.model.order_head is None:
-            zero = states.new_zeros(())
-            return zero, zero
-        logits = self.model.order_head(states.flatten(0, 1).index_select(0, batch.pairs))
-        return order(logits, batch.swapped), ((logits > 0) == (batch.swapped > 0)).sum()
+            return _none(states)
+        logits = self.model.order_head(states.index_select(0, batch.pairs))
+        losses, window = order(logits, batch.swapped), batch.window(batch.pairs)
+        return (losses * batch.weight[window]).sum(), losses, (logits > 0) == (batch.swapped > 0), window
+
+    def _contrast(self, states: Tensor, batch: Batch) -> Part:
+        """The second view: the original tokens, of which the sequence sees all but a crop."""
+        model, seen = self.model, batch.sequences.masked_fill(batch.crops, 0)
+        embedded = model.embeddings(batch.tokens, batch.positions, batch.types)
+        again = model.discriminator(embedded, see(seen, self.sight)).flatten(0, 1)
+        losses, hits = contrast(states.index_select(0, batch.starts), again.index_select(0, batch.starts))
+        window = batch.window(batch.starts)
+        return (losses * batch.weight[window]).sum(), losses, hits, window
+
+    def _language(self, states: Tensor, batch: Batch) -> Part:
+        if self.model.language_head is None:
+            return _none(states)
+        window = batch.window(batch.starts)
+        states = states.index_select(0, batch.starts)
+        losses, hits = adversary(self.model.language_head, states, batch.language[window])
+        return (losses * batch.weight[window]).sum(), losses, hits, window
 
 
-@torch.no_grad()
-def _sums(losses, hits, logits, replaced, real, order_hits, batch) -> Tensor:
-    """The tally of a batch, float64: SUMS, then the histograms of the logits of real and of replaced tokens."""
-    called = (logits > 0) & real
-    pairs = torch.tensor(len(batch.pairs), device=logits.device)
-    chosen = torch.tensor(len(batch.chosen), device=logits.device)
-    named = [
-        losses[0], chosen, hits.sum(), losses[1], real.sum(), replaced.sum(), (called & replaced).sum(), called.sum(),
-        losses[2], pairs, order_hits,
-    ]  # fmt: skip
-    place = ((logits.float() + EDGE) * (BINS / (2 * EDGE))).nan_to_num(0).clamp(0, BINS - 1).long()
-    place = (place + BINS * replaced)[real]
-    histogram = torch.zeros(2 * BINS, dtype=torch.int64, device=logits.device)
-    histogram.index_add_(0, place, torch.ones_like(place))
-    return torch.cat([torch.stack([n.double() for n in named]), histogram.double()])
+def _none(states: Tensor) -> Part:
+    """An objective that has nothing to do."""
+    nothing = torch.zeros(0, dtype=torch.long, device=states.device)
+    return states.new_zeros((), dtype=torch.float32), nothing.float(), nothing.bool(), nothing
 
 
-def empty(device: torch.device) -> Tensor:
-    """A tally of nothing."""
-    return torch.zeros(NAMED + 2 * BINS, dtype=torch.float64, device=device)
-
-
-def area(real: Tensor, replaced: Tensor) -> float | None:
-    """Area under the ROC curve from two histograms (BINS,): the chance that a replaced token gets a higher logit than
-    a real one, ties counted half. None without both kinds."""
-    below = real.cumsum(0) - real
-    pairs = float(real.sum() * replaced.sum())
-    return float((replaced * (below + real / 2)).sum()) / pairs if pairs else None
-
-
-def figures(tally: Tensor, weights: tuple[float, float, float]) -> dict[str, float | None]:
-    """A tally as the means that a log line holds; None where there was nothing to count."""
-    values = tally.tolist()
-    s = dict(zip(SUMS, values[:NAMED], strict=True))
-
-    def ratio(a: str, b: str) -> float | None:
-        return s[a] / s[b] if s[b] else None
-
-    means = ratio("fill_loss", "filled"), ratio("find_loss", "tokens"), ratio("order_loss", "pairs")
-    histograms = tally[NAMED:].view(2, BINS).cpu()
-    return {
-        "loss": sum(w * (m or 0.0) for w, m in zip(weights, means, strict=True)),
-        "generator_loss": means[0],
-        "generator_accuracy": ratio("fill_hits", "filled"),
-        "discriminator_loss": means[1],
-        "replaced_share": ratio("replaced", "tokens"),
-        "precision": ratio("found", "alarms"),
-        "recall": ratio("found", "replaced"),
-        "auc": area(histograms[0], histograms[1]),
-        "order_loss": means[2],
-        "order_accuracy": ratio("order_hits", "pairs"),
-    }
+def _tokens(losses: Tensor, logits: Tensor, replaced: Tensor, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Losses, hits and windows of the tokens that are no padding, as a Part has them."""
+    places = real.flatten().nonzero().squeeze(1)
+    hits = ((logits > 0) == replaced).flatten()[places]
+    return losses.flatten()[places], hits, places // logits.shape[1]
 
 
 assert PAD == 0  # sequences number 0 and token 0 both mean padding

@@ -17,67 +17,24 @@ from functools import cached_property
 
 import numpy as np
 
-from corpus import shards, storage
+from corpus import storage
 from corpus.shards import Manifest, Shard, ShardError, ShardInfo
 from corpus.terminal import UserError
+from trainer import _windows, order, store, weights
+from trainer.order import Places, Pool
+from trainer.order import key as key
+from trainer.order import permute as permute
+from trainer.order import scramble as scramble
+from trainer.weights import BLOCK as BLOCK
+from trainer.weights import Weights, capped
 
 PAD, UNK, CLS, SEP, MASK = range(5)  # as tokenizer.vocabulary.SPECIALS has them
 
 OVERHEAD = 3  # [CLS] A [SEP] B [SEP]
-SHORTEST_PAIR = 32  # tokens; a shorter piece of text is one segment
-BLOCK = 1 << 16  # samples in which language weights hold exactly
 
-_GOLDEN = 0x9E3779B97F4A7C15
-_FULL = (1 << 64) - 1
-
-
-def scramble(values: np.ndarray) -> np.ndarray:
-    """uint64 -> uint64, a bijection whose output looks random (the finalizer of SplitMix64)."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
-
-
-def key(*values: int) -> int:
-    """A 64-bit key from integers; the same on every machine. `scramble` over Python integers, chained."""
-    state = 0
-    for value in values:
-        state = (state + (value + 1) * _GOLDEN) & _FULL
-        state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & _FULL
-        state = (state ^ state >> 27) * 0x94D049BB133111EB & _FULL
-        state ^= state >> 31
-    return state
-
-
-def permute(index: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Where a seeded permutation of range(count) sends each index, in O(1) memory.
-
-    A six-round Feistel network over the next even power of two; results beyond `count` are sent on until they fall
-    inside (cycle walking), at most four rounds on average. index: any shape, int64.
-    """
-    half = np.uint64(((count - 1).bit_length() + 1) // 2 or 1)
-    low = np.uint64((1 << int(half)) - 1)
-    rounds = [np.uint64(key(seed, r)) for r in range(6)]
-
-    def once(values: np.ndarray) -> np.ndarray:
-        left, right = values >> half, values & low
-        for constant in rounds:
-            left, right = right, left ^ (scramble(right + constant) & low)
-        return left << half | right
-
-    values = once(np.asarray(index).astype(np.uint64))
-    while (outside := values >= count).any():
-        values[outside] = once(values[outside])
-    return values.astype(np.int64)
-
-
-@dataclass(frozen=True)
-class Place:
-    """A window before it is read: `length` slots of a shard's ring from `begin`."""
-
-    shard: int  # index into the stream's shards
-    begin: int
-    length: int
+LAYOUTS = ("packed", "document", "plain")
+"""packed: documents one after the other, none sees another, no padding but where one is cut. document: one window a
+document and epoch, of a long one a stretch drawn anew each time. plain: tokens alone, as they lie, `plain()`."""
 
 
 @dataclass(frozen=True)
@@ -115,11 +72,6 @@ def slots(info: ShardInfo) -> int:
     return info.tokens + OVERHEAD * info.documents
 
 
-def ring_windows(total: int, width: int) -> int:
-    """Windows of a pass over a ring; the last one overlaps the first if `width` does not divide `total`."""
-    return -(-total // width)
-
-
 def pieces(offsets: np.ndarray, begin: int, length: int) -> list[tuple[int, int, int]]:
     """(document, first token, end) in the shard's flat array for `length` slots of the ring from `begin`."""
     total = int(offsets[-1]) + OVERHEAD * (len(offsets) - 1)
@@ -139,60 +91,15 @@ def pieces(offsets: np.ndarray, begin: int, length: int) -> list[tuple[int, int,
     return found
 
 
-def split_point(tokens: np.ndarray, sentence_end: np.ndarray) -> int:
-    """Where the second segment starts: behind the sentence end nearest to the middle; 0: there is none in the middle
-    half, or the text is too short for two segments."""
-    count = len(tokens)
-    if count < SHORTEST_PAIR:
-        return 0
-    low = count // 4
-    ends = np.flatnonzero(sentence_end[tokens[low : count - low]]) + low + 1
-    return int(ends[np.abs(ends - count // 2).argmin()]) if len(ends) else 0
-
-
-class Pool:
-    """The windows of some shards, put in order anew in each epoch."""
-
-    def __init__(self, infos: Sequence[ShardInfo], numbers: Sequence[int], width: int, seed: int):
-        self.infos, self.numbers, self.width, self.seed = infos, numbers, width, seed
-        self.single = [ring_windows(slots(i), width) for i in infos]
-        self.ends = np.cumsum([n * i.copies for n, i in zip(self.single, infos, strict=True)])
-        self.windows = int(self.ends[-1])
-
-    def places(self, index: np.ndarray) -> list[Place]:
-        """index: (n,) int64, the how-manieth sample of this pool."""
-        found = np.empty(len(index), np.int64)
-        epochs = index // self.windows
-        for epoch in np.unique(epochs):
-            now = epochs == epoch
-            found[now] = permute(index[now] % self.windows, self.windows, key(self.seed, int(epoch)))
-        return [self._place(int(e), int(w)) for e, w in zip(epochs, found, strict=True)]
-
-    def _place(self, epoch: int, window: int) -> Place:
-        k = int(np.searchsorted(self.ends, window, "right"))
-        copy, inside = divmod(window - (int(self.ends[k - 1]) if k else 0), self.single[k])
-        total = slots(self.infos[k])
-        start = key(self.seed, epoch, self.numbers[k], copy) % total
-        return Place(self.numbers[k], (start + inside * self.width) % total, min(self.width, total))
-
-
-def apportion(weights: Mapping[str, float], block: int = BLOCK) -> dict[str, int]:
-    """Whole samples per language in a block, by largest remainders; each language gets at least one."""
-    exact = {k: w * block for k, w in sorted(weights.items())}
-    counts = {k: max(1, int(v)) for k, v in exact.items()}
-    order = sorted(exact, key=lambda k: (int(exact[k]) - exact[k], k))
-    for k in order[: max(0, block - sum(counts.values()))]:
-        counts[k] += 1
-    while sum(counts.values()) > block:
-        counts[max(counts, key=lambda k: (counts[k], k))] -= 1
-    return counts
-
-
 class Stream:
-    """The windows of one split of a tokens folder.
+    """The windows of one split of a tokens folder, local or remote.
 
-    sentence_end: (vocabulary,) bool. weights: language -> share of the samples; empty: every window of every copy
-    once an epoch. order: swap the two segments of half of the sequences. Errors: ShardError, UserError.
+    sentence_end: (vocabulary,) bool; where it is, a sequence of SHORTEST_PAIR (32) tokens or more is cut behind the
+    sentence end nearest to its middle, if there is one in its middle half. weights: language -> share of the samples,
+    or Weights; None or empty: every window of every copy once an epoch. samples: of the whole run, for caps on epochs.
+    order: swap the two segments of
+    half of the sequences. files, room: see store.Store; where not all shards are had at a time, they are mixed in
+    groups. Errors: ShardError, UserError.
     """
 
     def __init__(
@@ -203,134 +110,144 @@ class Stream:
         sentence_end: np.ndarray,
         *,
         seed: int = 0,
-        weights: Mapping[str, float] | None = None,
+        weights: Mapping[str, float] | Weights | None = None,
+        samples: int = 0,
         validation: bool = False,
         order: bool = True,
+        layout: str = "packed",
+        files: int = store.FILES,
+        room: int = store.ROOM,
     ):
-        self.folder, self.sequence, self.seed, self.order = folder, sequence, seed, order
-        self.sentence_end = sentence_end
-        self.width = sequence - OVERHEAD
+        self.folder, self.sequence, self.seed, self.order, self.layout = folder, sequence, seed, order, layout
+        self.sentence_end = np.ascontiguousarray(sentence_end, np.uint8)
         self.infos = sorted((s for s in manifest.shards if s.validation == validation and s.tokens), key=_path)
         self.size = manifest.vocabulary_size
-        self._open: dict[int, Shard] = {}
         _check(folder, self.infos, sequence, validation)
-        self.weights = dict(weights or {})
-        self._last: tuple[int, tuple[np.ndarray, np.ndarray]] = (-1, (np.zeros(0), np.zeros(0)))
+        self.weights = weights if isinstance(weights, Weights) else Weights(((0, weights),)) if weights else None
+        self.width = sequence if layout == "plain" else sequence - OVERHEAD
+        self.store = store.Store(folder, self.infos, self.size, files, room)
+        self._languages = np.array([i.language for i in self.infos])
+        if self.weights and samples:
+            self.weights = capped(self.weights, {k: p.windows for k, p in self.pools.items()}, samples)
+        self._tokens: tuple[np.ndarray, ...] | None = None  # of all shards, once all are open for good
 
     @cached_property
     def pools(self) -> dict[str, Pool]:
         """One pool a language."""
-        return {
-            language: Pool(*self._of(language), self.width, key(self.seed, number))
-            for number, language in enumerate(sorted({i.language for i in self.infos}))
-        }
+        members = {k: np.flatnonzero(self._languages == k).tolist() for k in sorted(set(self._languages.tolist()))}
+        most = self._together({k: [self.infos[n].bytes for n in some] for k, some in members.items()})
+        return {k: self._pool(some, key(self.seed, n), most) for n, (k, some) in enumerate(members.items())}
 
     @cached_property
     def everything(self) -> Pool:
-        return Pool(self.infos, range(len(self.infos)), self.width, self.seed)
+        return self._pool(range(len(self.infos)), self.seed, self._together({"": [i.bytes for i in self.infos]}))
 
-    def _of(self, language: str) -> tuple[list[ShardInfo], list[int]]:
-        numbers = [n for n, i in enumerate(self.infos) if i.language == language]
-        return [self.infos[n] for n in numbers], numbers
+    def _together(self, sizes: dict[str, list[int]]) -> int:
+        return order.together(sizes, self.store.files, self.store.room if self.store.remote else 1 << 62)
+
+    def _pool(self, numbers: Sequence[int], seed: int, most: int) -> Pool:
+        infos = [self.infos[n] for n in numbers]
+        if self.layout == "document":
+            return Pool(infos, numbers, [i.documents for i in infos], 0, seed, most)
+        return Pool(
+            infos, numbers, [i.tokens if self.layout == "plain" else slots(i) for i in infos], self.width, seed, most
+        )
 
     @cached_property
-    def counts(self) -> dict[str, int]:
-        """Samples of each weighted language in a block."""
-        return apportion(self.weights)
+    def pattern(self) -> weights.Pattern:
+        assert self.weights is not None
+        return weights.Pattern(self.weights, self.seed)
 
-    def _pattern(self, block: int) -> tuple[np.ndarray, np.ndarray]:
-        """For each sample of a block its language (index into counts) and how many samples of that language came
-        before it in all. Both (BLOCK,). The last pattern is kept: batches go through a block in order."""
-        if self._last[0] != block:
-            sizes = np.array(list(self.counts.values()))
-            which = np.repeat(np.arange(len(sizes)), sizes)[permute(np.arange(BLOCK), BLOCK, key(self.seed, block, 1))]
-            before = np.empty(BLOCK, np.int64)
-            before[np.argsort(which, kind="stable")] = np.arange(BLOCK) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-            self._last = (block, (which, before + block * sizes[which]))
-        return self._last[1]
+    @cached_property
+    def _weighted(self) -> order.Together:
+        return order.Together([self.pools[k] for k in self.pattern.languages])
 
-    def places(self, index: np.ndarray) -> list[Place]:
+    def places(self, index: np.ndarray) -> Places:
         """index: (n,) int64 global sample indices."""
-        if not self.weights:
-            return self.everything.places(index)
-        found: list[Place] = [Place(0, 0, 0)] * len(index)
-        for block in np.unique(index // BLOCK):
-            rows = np.flatnonzero(index // BLOCK == block)
-            which, own = (values[index[rows] % BLOCK] for values in self._pattern(int(block)))
-            for k, language in enumerate(self.counts):
-                chosen = rows[which == k]
-                for row, place in zip(chosen, self.pools[language].places(own[which == k]), strict=True):
-                    found[row] = place
+        if self.weights is None:
+            found = self.everything.places(index)
+            ends = [(self.everything, int(index[-1]))] if len(index) else []
+        else:
+            which, own = self.pattern.at(index)
+            found = self._weighted.places(which, own)
+            last = dict(zip(which.tolist(), own.tolist(), strict=True)) if self.store.remote else {}
+            ends = [(self._weighted.pools[pool], sample) for pool, sample in sorted(last.items())]
+        if self.store.remote:
+            self._fetch(np.unique(found.shard).tolist(), ends)
         return found
+
+    def _fetch(self, now: list[int], ends: list[tuple[Pool, int]]) -> None:
+        """Bring the shards of a batch, then those of the group in which each pool stands, then of the next groups."""
+        each = [pool.ahead(sample) for pool, sample in ends]
+        longest = max(map(len, each), default=0)
+        after = [some[k] for k in range(longest) for some in each if k < len(some)]
+        self.store.prefetch(dict.fromkeys(now + after))
 
     def shard(self, number: int) -> Shard:
         """The mapped shard; its checksum is compared when it is used for the first time."""
-        if number not in self._open:
-            info = self.infos[number]
-            path = storage.join(self.folder, info.path)
-            if shards.checksum(path) != info.checksum:
-                raise ShardError(f"{path}: damaged (checksum differs from the manifest); tokenize again")
-            shard = shards.open_shard(path)
-            if len(shard.tokens) != info.tokens or int(shard.tokens.max()) >= self.size:
-                raise ShardError(f"{path}: does not hold what the manifest says; tokenize again")
-            self._open[number] = shard
-        return self._open[number]
+        return self.store.shard(number)
 
     def batch(self, index: np.ndarray) -> Windows:
         """The windows of these samples."""
-        return self.windows(self.places(index), [key(self.seed, int(i), 2) for i in index])
+        return self.windows(self.places(index), order.keys(self.seed, index, 2))
 
-    def windows(self, places: Sequence[Place], coins: Sequence[int]) -> Windows:
+    def windows(self, places: Places, coins: Sequence[int] | np.ndarray) -> Windows:
         """The windows at these places; a sequence's segments change places by a bit of its window's coin."""
-        layouts = [self._layout(place, coin) for place, coin in zip(places, coins, strict=True)]
-        pairs = [
-            (b * self.sequence + at, s) for b, rows in enumerate(layouts) for at, _, middle, _, s in rows if middle
-        ]
         shape = (len(places), self.sequence)
-        batch = Windows(
-            np.full(shape, PAD, np.int32),
-            np.zeros(shape, np.int16),
-            np.zeros(shape, np.int32),
-            np.zeros(shape, np.int8),
-            np.array([at for at, _ in pairs], np.int64),
-            np.array([swapped for _, swapped in pairs], bool),
-            tuple(self.infos[p.shard].language for p in places),
-        )
-        for b, (place, layout) in enumerate(zip(places, layouts, strict=True)):
-            self._fill(batch, b, self.shard(place.shard).tokens, layout)
-        return batch
+        kinds = (np.int32, np.int16, np.int32, np.int8)
+        tokens, sequences, positions, types = (np.zeros(shape, kind) for kind in kinds)
+        flips = np.array(coins, np.uint64)
+        found = [np.zeros((0, 2), np.int64)]
+        for number in np.unique(places.shard).tolist():
+            rows = np.flatnonzero(places.shard == number)
+            shard = self.shard(number)
+            begins, lengths = self._slots(shard, places[rows])
+            made = _windows.fill(
+                shard.tokens, shard.tokens.itemsize, shard.offsets, self.sentence_end, rows, begins, lengths,
+                flips[rows], self.order, self.sequence, len(places),
+                tokens, sequences, positions, types,
+            )  # fmt: skip
+            found.append(np.frombuffer(made, np.int64).reshape(-1, 2))
+        pairs = np.concatenate(found)
+        pairs = pairs[np.argsort(pairs[:, 0])]
+        languages = tuple(self._languages[places.shard].tolist())
+        return Windows(tokens, sequences, positions, types, pairs[:, 0], pairs[:, 1].astype(bool), languages)
 
-    def _layout(self, place: Place, coin: int) -> list[tuple[int, int, int, int, bool]]:
-        """(where its [CLS] stands, first token, middle or 0, end, swapped) of each sequence of a window."""
-        shard, at, found = self.shard(place.shard), 0, []
-        for number, (_, first, end) in enumerate(pieces(shard.offsets, place.begin, place.length)):
-            middle = split_point(shard.tokens[first:end], self.sentence_end)
-            swapped = bool(middle and self.order and coin >> (number % 64) & 1)
-            found.append((at, first, middle and first + middle, end, swapped))
-            at += end - first + (OVERHEAD if middle else OVERHEAD - 1)
+    def _slots(self, shard: Shard, places: Places) -> tuple[np.ndarray, np.ndarray]:
+        """(begins, lengths) in the shard's ring. With one window a document, places hold a document and a number."""
+        if self.layout != "document":
+            return places.begin, places.length
+        first, tokens = shard.offsets[places.begin].astype(np.int64), np.diff(shard.offsets)[places.begin]
+        length = np.minimum(tokens, self.width)
+        drawn = order.keys(places.length, places.begin) % (tokens - length + 1).astype(np.uint64)
+        return first + OVERHEAD * (places.begin + 1) + drawn.astype(np.int64), length.astype(np.int64)
+
+    def plain(self, index: np.ndarray) -> np.ndarray:
+        """Tokens as they lie, (B, sequence) uint16 or uint32; nothing tells where documents end. Layout `plain`."""
+        places = self.places(index)
+        which = places.shard
+        if self._tokens is None and self.store.is_whole:
+            self._tokens = tuple(self.shard(number).tokens for number in range(len(self.infos)))
+        tokens = self._tokens
+        if tokens is None:
+            numbers, which = np.unique(places.shard, return_inverse=True)
+            tokens = tuple(self.shard(number).tokens for number in numbers.tolist())
+        kind = tokens[0].dtype if tokens else np.dtype(np.uint16)
+        found = np.empty((len(index), self.sequence), kind)
+        _windows.gather(tokens, kind.itemsize, which, places.begin, self.sequence, found)
         return found
-
-    @staticmethod
-    def _fill(batch: Windows, b: int, tokens: np.ndarray, layout: list[tuple[int, int, int, int, bool]]) -> None:
-        """Write the sequences of a layout into row `b`."""
-        for number, (begin, first, middle, end, swapped) in enumerate(layout):
-            segments = [tokens[first:middle], tokens[middle:end]] if middle else [tokens[first:end]]
-            batch.tokens[b, begin], at = CLS, begin + 1
-            for kind, segment in enumerate(reversed(segments) if swapped else segments):
-                stop = at + len(segment)
-                batch.tokens[b, at:stop], batch.tokens[b, stop] = segment, SEP
-                batch.types[b, at : stop + 1] = kind
-                at = stop + 1
-            batch.sequences[b, begin:at] = number + 1
-            batch.positions[b, begin:at] = np.arange(at - begin)
 
     def trace(self, index: int) -> list[Span]:
         """From which documents the window of a sample is, in the order in which they stand in it."""
-        (place,) = self.places(np.array([index]))
-        shard, path = self.shard(place.shard), self.infos[place.shard].path
+        return self.spans(self.places(np.array([index])))
+
+    def spans(self, places: Places) -> list[Span]:
+        """The same for one place."""
+        shard, path = self.shard(int(places.shard[0])), self.infos[int(places.shard[0])].path
+        begins, lengths = self._slots(shard, places)
         return [
             Span(path, d, int(shard.parts[d]), int(shard.rows[d]), a - int(shard.offsets[d]), b - int(shard.offsets[d]))
-            for d, a, b in pieces(shard.offsets, place.begin, place.length)
+            for d, a, b in pieces(shard.offsets, int(begins[0]), int(lengths[0]))
         ]
 
 
@@ -339,7 +256,7 @@ def _path(info: ShardInfo) -> str:
 
 
 def _check(folder: str, infos: Sequence[ShardInfo], sequence: int, validation: bool) -> None:
-    """Names and sizes of the shards; contents are checked on first use."""
+    """Names and sizes of local shards; contents are checked on first use."""
     if sequence < 16:
         raise UserError(f"--sequence: {sequence} tokens are no window; give 16 or more")
     split = "validation" if validation else "training"
@@ -348,7 +265,7 @@ def _check(folder: str, infos: Sequence[ShardInfo], sequence: int, validation: b
     tokens = sum(i.tokens for i in infos)
     if not validation and tokens < sequence:
         raise UserError(f"{folder}: {tokens} tokens do not fill a window of {sequence}; lower --sequence or add text")
-    for info in infos:
+    for info in infos if not storage.is_remote(folder) else []:
         path = storage.join(folder, info.path)
         size = os.path.getsize(path) if os.path.exists(path) else -1
         if size != info.bytes:

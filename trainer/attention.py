@@ -1,0 +1,109 @@
+"""Attention among the tokens of a sequence, several sequences to a window: three kernels with one result.
+
+dense: scaled_dot_product_attention with a mask of all pairs, runs everywhere. flex: FlexAttention with a block mask.
+varlen: flash attention over the run lengths of the sequences, no padding and no mask (CUDA, half precision). `fastest`
+tries the quick ones against dense on the device at hand and takes the first that agrees.
+"""
+
+import functools
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
+
+from corpus.terminal import say
+
+KINDS = ("varlen", "flex", "dense")
+
+
+class Runs(NamedTuple):
+    """ends: (n + 1,) int32, where runs of tokens of a flattened batch begin and end, from 0; empty runs fill it up to
+    a length that stays the same from batch to batch. longest: an upper bound."""
+
+    ends: Tensor
+    longest: int
+
+
+Sight = Tensor | BlockMask | Runs
+
+
+def see(sequences: Tensor, kind: str = "dense") -> Sight:
+    """(B, S) numbers of the sequences in a window, 0 for padding -> who sees whom; dense: (B, 1, S, S) bool.
+
+    Padding sees padding, so that no row of the softmax is empty; nobody looks at the result."""
+    if kind == "flex":
+        batch, length = sequences.shape
+
+        def alike(b, _, q, k):
+            return sequences[b, q] == sequences[b, k]
+
+        return create_block_mask(alike, batch, None, length, length, device=sequences.device)
+    if kind == "varlen":
+        return runs(sequences)
+    return sequences[:, None, :, None] == sequences[:, None, None, :]
+
+
+def runs(sequences: Tensor) -> Runs:
+    """The run lengths of a batch; room for a sixteenth of its tokens, or twice, four times ... that."""
+    batch, length = sequences.shape
+    begins = torch.ones_like(sequences, dtype=torch.bool)
+    begins[:, 1:] = sequences[:, 1:] != sequences[:, :-1]
+    places = begins.flatten().nonzero().squeeze(1).to(torch.int32)
+    room = max(batch, batch * length // 16)
+    while room < len(places):
+        room *= 2
+    ends = places.new_full((room + 1,), batch * length)
+    ends[: len(places)] = places
+    return Runs(ends, length)
+
+
+@functools.cache
+def _compiled():
+    return torch.compile(flex_attention, dynamic=False)
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, sight: Sight) -> Tensor:
+    """All (B, S, heads, width)."""
+    if isinstance(sight, Runs):
+        from torch.nn.attention.varlen import varlen_attn
+
+        one, two, three = (t.flatten(0, 1) for t in (query, key, value))
+        mixed = varlen_attn(one, two, three, sight.ends, sight.ends, sight.longest, sight.longest)
+        assert isinstance(mixed, Tensor)
+        return mixed.view_as(query)
+    query, key, value = (t.transpose(1, 2) for t in (query, key, value))
+    if isinstance(sight, BlockMask):
+        kernel = _compiled() if query.is_cuda and not torch.compiler.is_compiling() else flex_attention
+        return kernel(query, key, value, block_mask=sight).transpose(1, 2)
+    return functional.scaled_dot_product_attention(query, key, value, attn_mask=sight).transpose(1, 2)
+
+
+def fastest(device: torch.device, precision: torch.dtype, heads: int = 2, width: int = 64) -> str:
+    """The first of KINDS that runs on `device` and gives what dense gives, gradients too."""
+    if device.type != "cuda":
+        return "dense"
+    generator = torch.Generator(device).manual_seed(0)
+    sequences = torch.arange(256, device=device).expand(2, -1) // 48 + 1
+    inputs = torch.randn(3, 2, 256, heads, width, generator=generator, device=device).to(precision)
+    expected = _tried(inputs, sequences, "dense")
+    for kind in KINDS[:-1]:
+        try:
+            if all(
+                torch.allclose(a, b, atol=5e-2) for a, b in zip(_tried(inputs, sequences, kind), expected, strict=True)
+            ):
+                return kind
+            say(f"attention: {kind} differs from dense on this GPU and is not used")
+        except (RuntimeError, ImportError, NotImplementedError) as error:
+            say(f"attention: no {kind} on this GPU ({str(error).splitlines()[0][:80]})")
+    return "dense"
+
+
+def _tried(inputs: Tensor, sequences: Tensor, kind: str) -> tuple[Tensor, Tensor]:
+    inputs = inputs.clone().requires_grad_()
+    query, key, value = inputs.unbind()
+    found = attend(query, key, value, see(sequences, kind))
+    found.float().square().sum().backward()
+    assert inputs.grad is not None
+    return found.detach().float(), inputs.grad.float()

@@ -1,0 +1,227 @@
+"""A run in the making: model, optimizer, state, and what a step, a validation and a checkpoint are."""
+
+import copy
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+from corpus.terminal import StepError, UserError, size
+from trainer import attention, checkpoint, cost, model, transplant
+from trainer import optimizer as optimizers
+from trainer import tally as tallies
+from trainer.checkpoint import State
+from trainer.masking import crop, mask
+from trainer.objectives import Batch, Pretraining
+from trainer.optimizer import Optimizer
+from trainer.plan import Plan
+from trainer.stream import Windows, key
+from trainer.world import World
+
+VALIDATION = 256  # windows of a validation, shared out evenly among the languages
+HOPELESS = 100  # steps in a row without a finite gradient end the run
+TALLIES = ("tally", "since")
+
+
+class Run:
+    """tally: sums since the last line of the log, since: those before it since the last lines of the languages; each
+    (languages, tallies.SUMS and histograms); what other processes counted is in the first one's when gathered."""
+
+    def __init__(self, planned: Plan, world: World, output: str):
+        self.plan, self.world, self.output, self.settings = planned, world, output, planned.settings
+        s = self.settings
+        if s.batch % (world.size * s.accumulate):
+            raise UserError(f"--batch: {s.batch} windows for {world.size} processes x {s.accumulate}; give a multiple")
+        low = s.precision == "bf16" or (s.precision == "auto" and world.device.type == "cuda")
+        self.precision = torch.bfloat16 if low else torch.float32
+        self.model = begin(planned).to(world.device)
+        sight = attention.fastest(world.device, self.precision)
+        self.objective = Pretraining(
+            self.model, torch.from_numpy(~planned.pieces.special).to(world.device), planned.active,
+            len(planned.languages), sight,
+        )  # fmt: skip
+        self.optimizer = Optimizer(self.model, s.weight_decay, s.optimizer, rank=world.rank, size=world.size)
+        self.state = State()
+        self.tally, self.since = (tallies.empty(world.device, len(planned.languages)) for _ in TALLIES)
+        self._resume()
+        self.learner: torch.nn.Module = self.objective
+        if world.size > 1:
+            self.learner = DistributedDataParallel(self.objective, broadcast_buffers=False)
+        if s.compile:
+            self.model.generator.compile(dynamic=False)
+            self.model.discriminator.compile(dynamic=False)
+        self.failures, self.norm = 0, 0.0
+
+    def _resume(self) -> None:
+        found = checkpoint.newest(self.output)
+        if not found:
+            return
+        folder, self.state = found
+        self.model.load_state_dict(checkpoint.load(folder, checkpoint.MODEL))
+        saved = checkpoint.load(folder, checkpoint.OPTIMIZER)
+        self.optimizer.restore(saved)
+        if self.world.first:
+            self.tally, self.since = (saved[name].to(self.world.device) for name in TALLIES)
+
+    def batch(self, step: int) -> list[Batch]:
+        """This process's share of a global batch, in as many parts as are accumulated."""
+        s = self.settings
+        share = s.batch // self.world.size
+        index = step * s.batch + self.world.rank * share + np.arange(share)
+        hidden = self.plan.mask.at(step)
+        parts = np.split(index, s.accumulate)
+        return [masked(self.plan, self.plan.source.batch(i), i, hidden, self.world.device) for i in parts]
+
+    def low(self) -> torch.autocast:
+        """The arithmetic of the forward pass."""
+        return torch.autocast(self.world.device.type, self.precision, enabled=self.precision is torch.bfloat16)
+
+    def step(self, parts: Sequence[Batch]) -> None:
+        """Loss, gradient, update; a gradient that is not finite is skipped and counted."""
+        s, state = self.settings, self.state
+        counts = self.world.sum(torch.stack([b.counts() for b in parts]).sum(0))
+        weights, tally = self.plan.weights(state.step), torch.zeros_like(self.tally)
+        for number, batch in enumerate(parts):
+            if isinstance(self.learner, DistributedDataParallel):
+                self.learner.require_backward_grad_sync = number == len(parts) - 1
+            tally += self._backward(batch, counts, weights)
+        rate = s.learning_rate * optimizers.rate(state.step, s.steps, s.warmup, s.cooldown)
+        self.norm, finite = self.optimizer.update(rate)
+        state.step += 1
+        state.sample += s.batch
+        self.failures = 0 if finite else self.failures + 1
+        state.skipped += not finite
+        if finite:
+            self.tally += tally
+        if self.failures >= HOPELESS:
+            raise StepError(f"{self.output}: no finite gradient in {HOPELESS} steps; lower --learning-rate")
+
+    def _backward(self, batch: Batch, counts: torch.Tensor, weights: Sequence[float]) -> torch.Tensor:
+        """The tally of a part of the batch, whose gradient is added. Errors: UserError if memory does not do."""
+        try:
+            with self.low():
+                loss, tally = self.learner(batch, counts, weights)
+            (loss * self.world.size).backward()  # processes' gradients are averaged, their losses are parts of a mean
+            return tally
+        except RuntimeError as error:
+            if not is_memory(error):
+                raise
+        raise UserError(self._too_little(batch, counts, weights))
+
+    def _too_little(self, batch: Batch, counts: torch.Tensor, weights: Sequence[float]) -> str:
+        """What to do about too little memory: the largest part of the batch that does is found by trying."""
+        count = len(batch.tokens)
+        for windows in (count // k for k in range(2, count + 1) if count % k == 0):
+            self.optimizer.clear()
+            try:
+                with self.low():
+                    loss, _ = self.objective(halves(batch, windows), counts, weights)
+                loss.backward()
+            except RuntimeError as error:
+                if not is_memory(error):
+                    raise
+                continue
+            parts = self.settings.accumulate * (count // windows)
+            fact = f"{count} windows at a time are too much for {self._held()}"
+            return f"--batch: {fact}; {windows} fit: --accumulate {parts}"
+        return f"--batch: not even one window fits {self._held()}; take a smaller --size or --sequence"
+
+    def _held(self) -> str:
+        place = "the GPU" if self.world.device.type == "cuda" else "memory"
+        return f"{place} ({size(cost.free(self.world.device))} left)"
+
+    def gather(self, name: str = "tally") -> torch.Tensor:
+        """All processes' sums; from here on the first process holds them."""
+        tally = self.world.sum(getattr(self, name))
+        whole = tally.clone()
+        if not self.world.first:
+            tally.zero_()
+        return whole
+
+    def figures(self, tally: torch.Tensor) -> dict:
+        """Of sums over all languages, with the weights of the step that was done last."""
+        weights = self.plan.weights(max(0, self.state.step - 1))
+        return tallies.figures(tally.sum(0) if tally.ndim > 1 else tally, weights)
+
+    def by_language(self, tally: torch.Tensor) -> dict[str, dict]:
+        """Figures of each language that has any."""
+        rows = zip(self.plan.languages, tally, strict=True)
+        return {name: self.figures(row) for name, row in rows if row[tallies.SUMS.index("tokens")] > 0}
+
+    @torch.no_grad()
+    def validate(self) -> torch.Tensor:
+        """Sums over the first windows of each language held back."""
+        weights = self.plan.weights(self.state.step)
+        tally = tallies.empty(self.world.device, len(self.plan.languages))
+        most = max(1, self.settings.batch // (self.world.size * self.settings.accumulate))
+        for batch in held_out(self.plan, VALIDATION, most, self.world.device, self.world.rank, self.world.size):
+            with self.low():
+                tally += self.objective(batch, batch.counts(), weights)[1]
+        return self.world.sum(tally)
+
+    def save(self) -> None:
+        """A checkpoint, by the first process."""
+        kept = self.optimizer.moments() | {name: self.gather(name) for name in TALLIES}
+        if self.world.first:
+            checkpoint.save(self.output, self.model.state_dict(), kept, self.state)
+            checkpoint.prune(self.output, self.settings.keep, self.state.best_step)
+
+
+def masked(planned: Plan, windows: Windows, index: np.ndarray, share: float, device: torch.device) -> Batch:
+    """index: the windows' samples. share: of the tokens that the generator has to fill in."""
+    s, p = planned.settings, planned
+    masks = mask(windows.tokens, index, p.word_start, p.pieces.special, share, s.seed, s.ngram)
+    language = np.array([p.languages.index(name) for name in windows.languages])
+    crops = crop(windows.sequences, index, s.seed) if "contrast" in p.active else None
+    return Batch.of(windows, masks, device, crops=crops, language=language, weight=p.loss_weights[language])
+
+
+def held_out(
+    planned: Plan, count: int, size: int, device: torch.device, first: int = 0, step: int = 1
+) -> Iterator[Batch]:
+    """Batches of up to `size` windows from the validation shards: of each language its share of `count` windows, of
+    these every `step`th from `first` on."""
+    stream = planned.validation
+    assert stream is not None
+    share = -(-count // len(stream.pools))
+    for number, pool in enumerate(stream.pools.values()):
+        index = np.arange(min(share, pool.windows))[first::step]
+        places = pool.places(index)
+        for at in range(0, len(index), size):
+            ids = index[at : at + size] + (number << 40)
+            windows = stream.windows(places[at : at + size], [key(stream.seed, int(i), 4) for i in ids])
+            yield masked(planned, windows, ids, planned.mask.points[-1][1], device)
+
+
+def begin(planned: Plan) -> model.Electra:
+    """The model before the first step: drawn by the seed, or that of another folder, with the embeddings mapped to our
+    vocabulary and compressed if need be."""
+    if not planned.start:
+        return model.Electra(planned.config, torch.Generator().manual_seed(key(planned.settings.seed, 0) >> 1))
+    found, config = checkpoint.open_model(planned.start)
+    if config["vocabulary"] != planned.identity["vocabulary"]:
+        from tokenizer.vocabulary import Vocabulary
+
+        theirs = Vocabulary.load(checkpoint.vocabulary(planned.start))
+        weights = transplant.mapped(found.state_dict(), theirs, planned.vocabulary)
+        found = model.Electra(dataclasses.replace(found.config, vocabulary=planned.config.vocabulary))
+        found.load_state_dict(weights)
+    rank = planned.config.discriminator.rank
+    return copy.deepcopy(found) if rank == found.config.discriminator.rank else model.compress(found, rank)
+
+
+def is_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+
+
+def halves(batch: Batch, windows: int) -> Batch:
+    """The first windows of a batch."""
+    end, values = windows * batch.tokens.shape[1], {f.name: getattr(batch, f.name) for f in dataclasses.fields(batch)}
+    for name in ("tokens", "inputs", "sequences", "positions", "types", "crops", "language", "weight", "seen"):
+        values[name] = values[name][:windows]
+    for place, *others in (("chosen", "noise"), ("pairs", "swapped"), ("starts",)):
+        inside = values[place] < end
+        values |= {name: values[name][inside] for name in (*others, place)}
+    return Batch(**values)
