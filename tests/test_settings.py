@@ -219,7 +219,7 @@ def extracts(draw):
 
 @given(extracts(), st.lists(WORDS.filter(bool), max_size=3), st.floats(0, 1e9))
 def test_toml_and_back(extract, labels, alpha):
-    select = Select(languages=tuple(sorted(labels)), alpha=alpha)
+    select = Select(languages=tuple(sorted(labels)), max_copies=alpha)
     tables = tomllib.loads(toml.write({"extract": extract, "select": select}))
     assert build(Extract, tables["extract"], "extract") == extract
     assert build(Select, tables["select"], "select") == select
