@@ -52,7 +52,11 @@ def measure(count: int, names: argparse.Namespace, folder: Path) -> None:
     command = ["select", str(out), "--workers", str(names.workers), "--memory", names.memory, "--validation", "0.01"]
     command += ["--thresholds", str(rules(out / "rules.toml"))]
     command += ["--site-lines", "10" if names.lines else "0"]
-    steps = {"first": [], "other thresholds": ["--threshold", "min_words=90"], "other mixture": ["--alpha", "0.3"]}
+    steps = {
+        "first": [],
+        "other thresholds": ["--threshold", "min_words=90"],
+        "other mixture": ["--weights", "alpha=0.3"],
+    }
     for step, more in steps.items():
         figures = run([*command, *more])
         told = found(out) if step == "first" else ""

@@ -5,9 +5,7 @@ Precedence: flag, then file, then default. A name nobody knows is answered with 
 
 import argparse
 import dataclasses
-import difflib
 import json
-import math
 import os
 import re
 import tomllib
@@ -16,10 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 from corpus.terminal import UserError
+from corpus.values import nearest, parse
 
 VERSION = "0.1.0"
-
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
 def setting(default, help: str, *, choices: tuple = (), operational: bool = False, empty: str = "all"):
@@ -67,10 +64,9 @@ class Select:
         choices=("ours", "gopher", "c4", "mc4", "fineweb", "fineweb2"),
     )
     near_duplicates: bool = setting(True, "look for near-duplicates by MinHash, not only for equal URLs and texts")
-    alpha: float = setting(0.5, "resampling: share of a language ~ (its share of the text) ** alpha; 1: as it is")
     max_copies: float = setting(4.0, "resampling: no document is seen more often than this in an epoch")
     weights: str = setting(
-        "", "resampling in place of alpha: unimax, or shares of an epoch, say 'eng_Latn=2,fin_Latn=1'"
+        "alpha=0.5", "resampling: share ~ share ** alpha (1: as it is); unimax; eng_Latn=2,fin_Latn=1"
     )
     budget: str = setting("", "what an epoch has after resampling: 10G (characters), '10G bytes', '2G tokens'")
     rehydrate: bool = setting(False, "see survivors of clusters as often as FineWeb-2 does, by the size of the cluster")
@@ -154,10 +150,14 @@ class Pretrain:
     precision: str = setting("auto", "arithmetic", choices=("auto", "fp32", "bf16"))
     device: str = setting("auto", "cpu, cuda, or auto", operational=True)
     compile: bool = setting(False, "torch.compile the model", operational=True)
-    log_every: int = setting(10, "steps between lines of the log", operational=True)
     save_every: int = setting(1_000, "steps between checkpoints, each with a validation", operational=True)
     keep: int = setting(3, "checkpoints to keep, besides the best", operational=True)
     seed: int = setting(0, "seed of initialization, order and masks")
+
+    @property
+    def log_every(self) -> int:
+        """Steps between lines of the log: a hundred between two checkpoints."""
+        return max(1, self.save_every // 100)
 
 
 @dataclass(frozen=True)
@@ -180,61 +180,6 @@ SECTIONS: dict[str, type] = {
     "pretrain": Pretrain,
     "finetune": Finetune,
 }
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """'; did you mean X?' for the name nearest to `name`, or what there is when none is near."""
-    names = list(names)
-    close = difflib.get_close_matches(name.lstrip("-"), [n.lstrip("-") for n in names], 1, 0.5)
-    if close:
-        return f"; did you mean {next(n for n in names if n.lstrip('-') == close[0])}?"
-    return f"; there are: {', '.join(names)}" if names else ""
-
-
-def parse(value: Any, name: str, kind: type, choices: tuple = ()) -> Any:
-    """A value from a flag (str) or TOML as the type of its field; sizes may be written 64MiB, 20k, 1.5M."""
-    try:
-        value = _convert(value, kind)
-    except ValueError as error:
-        raise UserError(f"{name}: {value!r} is not {error}") from None
-    for one in value if isinstance(value, tuple) else (value,):
-        if choices and one not in choices:
-            raise UserError(f"{name}: {one!r} is not one of {', '.join(choices)}{nearest(str(one), choices)}")
-    if isinstance(value, int | float) and not isinstance(value, bool) and value < 0:
-        raise UserError(f"{name}: {value} is negative; give 0 or more")
-    return value
-
-
-def _convert(value: Any, kind: type) -> Any:
-    if kind is bool:
-        if isinstance(value, bool):
-            return value
-        raise ValueError("true or false")
-    if kind is str:
-        if isinstance(value, str):
-            return value
-        raise ValueError("a text in quotes")
-    if kind is int or kind is float:
-        return _number(value, kind)
-    if isinstance(value, str):
-        value = [v for v in value.split(",") if v]
-    if isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
-        return tuple(sorted(value))
-    raise ValueError("a list of texts")
-
-
-def _number(value: Any, kind: type) -> Any:
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*([-+]?[0-9][0-9_]*\.?[0-9]*(?:e[-+]?\d+)?)\s*([a-z]*)\s*", value.lower())
-        unit = match[2] if match and match[2] in _UNITS else match[2].removesuffix("b") if match else "?"
-        if not match or unit not in _UNITS:
-            raise ValueError("a number (64MiB, 20k and 1.5M are understood)")
-        value = float(match[1].replace("_", "")) * _UNITS[unit]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError("a number")
-    if kind is int and value != int(value):
-        raise ValueError("a whole number")
-    return kind(value)
 
 
 def kinds(section: type) -> dict[str, Any]:
@@ -280,24 +225,6 @@ def read_config(path: str, extra: Iterable[str] = ()) -> dict[str, dict[str, Any
         if name in SECTIONS:
             build(SECTIONS[name], table, f"{path}: {name}")
     return tables
-
-
-def to_toml(tables: Mapping[str, Any]) -> str:
-    """Settings objects or plain tables as TOML, one section each; a table in a table has dotted keys."""
-    lines = []
-    for name, table in tables.items():
-        lines.append(f"[{name}]")
-        for key, value in (table if isinstance(table, Mapping) else dataclasses.asdict(table)).items():
-            inner = {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, Mapping) else {key: value}
-            lines += [f"{k} = {_toml(v)}" for k, v in inner.items()]
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _toml(value: Any) -> str:
-    """TOML writes what JSON writes, but knows no surrogates and wants DEL escaped."""
-    text = json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
-    return text.replace("\x7f", "\\u007f")
 
 
 def substance(settings: Any) -> dict[str, Any]:

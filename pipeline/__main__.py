@@ -3,9 +3,10 @@
 import argparse
 import logging
 import sys
+from collections.abc import Iterable
 from typing import Any
 
-from corpus import settings, terminal
+from corpus import settings, terminal, toml
 from corpus.settings import Parser
 from corpus.terminal import UserError, say
 from pipeline import arguments
@@ -45,10 +46,10 @@ def _parser() -> Parser:
     run = command(
         "run", "crawl files -> documents -> selection (-> tokens, with --vocabulary) and the report", epilog=after
     )
-    _inputs(run)
+    arguments.inputs(run)
     _work(run, settings.Extract, settings.Select, settings.Tokenize)
     step = command("extract", "crawl files -> documents", epilog=after)
-    _inputs(step)
+    arguments.inputs(step)
     step.add_argument("--slice", metavar="I/N", help="do the I-th of N slices of the items, for job arrays")
     _work(step, settings.Extract)
     step = command("select", "documents -> selection: duplicates, rules, mixture; reads no text", epilog=after)
@@ -61,23 +62,6 @@ def _parser() -> Parser:
     arguments.makers(command, after)
     arguments.readers(command, after)
     return parser
-
-
-def _inputs(parser: Parser) -> None:
-    parser.add_argument(
-        "inputs",
-        nargs="+",
-        help="crawl files (WARC, WET, ARC; gzip, zstd, plain), JSON Lines or "
-        "Parquet; globs, folders, path lists (*.paths.gz, *.txt)",
-    )
-    parser.add_argument("--output", required=True, help="the corpus folder to make")
-    parser.add_argument(
-        "--prefix",
-        default="",
-        help="put before each line of a path list, say s3://commoncrawl/ or https://data.commoncrawl.org/",
-    )
-    parser.add_argument("--redo", action="store_true", help="make the documents again where other settings made them")
-    arguments.quality_models(parser)
 
 
 def _work(parser: Parser, *sections: type) -> None:
@@ -112,9 +96,7 @@ def _settings(names: argparse.Namespace, *sections: type) -> list[Any]:
     if names.print_config:
         titles = {v: k for k, v in settings.SECTIONS.items()}
         shown = {titles[s]: v for s, v in zip(sections, values, strict=True)}
-        print(
-            settings.to_toml({**shown, **({"thresholds": thresholds.table()} if settings.Select in sections else {})})
-        )
+        print(toml.write({**shown, **({"thresholds": thresholds.table()} if settings.Select in sections else {})}))
         raise SystemExit(0)
     return [*values, thresholds]
 
@@ -174,6 +156,12 @@ def _start(names: argparse.Namespace, rest: list[str], *paths: str, light: bool 
 def _light(own: settings.Select, rest: list[str]) -> bool:
     """Whether a selection needs no Beam."""
     return not rest and own.exchange != "beam"
+
+
+def _print(lines: Iterable[str]) -> int:
+    for line in lines:
+        print(line)
+    return terminal.DONE
 
 
 def _finish(options, names: argparse.Namespace, seconds: float, following: str) -> int:
@@ -298,9 +286,7 @@ def _run(names: argparse.Namespace, rest: list[str]) -> int:
 def _calibrate(names: argparse.Namespace, rest: list[str]) -> int:
     from pipeline import calibration
 
-    for line in calibration.run(names.output, names.preset, names.reference, names.least, names.keep, names.to):
-        print(line)
-    return terminal.DONE
+    return _print(calibration.run(names.output, names.preset, names.reference, names.least, names.keep, names.to))
 
 
 def _train_quality(names: argparse.Namespace, rest: list[str]) -> int:
@@ -320,44 +306,46 @@ def _inspect(names: argparse.Namespace, rest: list[str]) -> int:
     shown = reading.inspect(
         names.output, names.verdict, names.reason, names.language, names.url, names.count, names.full
     )
-    for block in shown:
-        print(block)
-    return terminal.DONE
+    return _print(shown)
 
 
 def _why(names: argparse.Namespace, rest: list[str]) -> int:
     from pipeline import reading
 
-    for line in reading.why(names.output, names.page):
-        print(line)
-    return terminal.DONE
+    return _print(reading.why(names.output, names.page))
 
 
 def _export(names: argparse.Namespace, rest: list[str]) -> int:
-    from pipeline import export, steps
+    from pipeline import export, publication
 
     watch = terminal.Progress("", 1, quiet=True)
-    names.limit = None
-    runner, options = _start(names, rest, names.to, light=not rest)
+    runner, options = _start(names, rest, names.to, light=True)
     target = names.to.rstrip("/") or f"{options.output}/export"
-    steps.run_export(export.Job(options.output, target, names.format, ""), runner, options)
+    publication.run_export(export.Job(options.output, target, names.format, ""), runner, options)
     return _finish(options, names, watch.finish(), f"datasets.load_dataset({target!r}, LANGUAGE)")
+
+
+def _rebuild(names: argparse.Namespace, rest: list[str]) -> int:
+    from pipeline import publication, rebuild
+
+    watch = terminal.Progress("", 1, quiet=True)
+    runner, options = _start(names, rest, light=True)
+    _, _, own = rebuild.read(names.recipe)
+    job = rebuild.Job(names.recipe, names.crawl, options.output, names.format, own)
+    publication.run_rebuild(job, runner, options)
+    return _finish(options, names, watch.finish(), f"datasets.load_dataset({options.output!r}, LANGUAGE)")
 
 
 def _estimate(names: argparse.Namespace, rest: list[str]) -> int:
     from pipeline import estimate
 
-    for line in estimate.run(_find(names), settings.resolve(settings.Extract, {}, names), names):
-        print(line)
-    return terminal.DONE
+    return _print(estimate.run(_find(names), settings.resolve(settings.Extract, {}, names), names))
 
 
 def _diff(names: argparse.Namespace, rest: list[str]) -> int:
     from pipeline import difference
 
-    for line in difference.told(names.old, names.new):
-        print(line)
-    return terminal.DONE
+    return _print(difference.told(names.old, names.new))
 
 
 def _report(names: argparse.Namespace, rest: list[str]) -> int:
@@ -388,6 +376,7 @@ _COMMANDS = {
     "inspect": _inspect,
     "why": _why,
     "export": _export,
+    "rebuild": _rebuild,
     "estimate": _estimate,
     "diff": _diff,
     "report": _report,

@@ -1,7 +1,25 @@
-"""Flags of the commands that make something from a corpus or from examples, or that read one."""
+"""Flags of commands: what extract reads, and those that make something from a corpus or examples, or read one."""
 
 from corpus import settings
 from corpus.settings import Parser
+
+
+def inputs(parser: Parser) -> None:
+    """What run and extract read and write."""
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        help="crawl files (WARC, WET, ARC; gzip, zstd, plain), JSON Lines or "
+        "Parquet; globs, folders, path lists (*.paths.gz, *.txt)",
+    )
+    parser.add_argument("--output", required=True, help="the corpus folder to make")
+    parser.add_argument(
+        "--prefix",
+        default="",
+        help="put before each line of a path list, say s3://commoncrawl/ or https://data.commoncrawl.org/",
+    )
+    parser.add_argument("--redo", action="store_true", help="make the documents again where other settings made them")
+    quality_models(parser)
 
 
 def quality_models(parser: Parser) -> None:
@@ -49,7 +67,7 @@ def makers(command, after: str) -> None:
 
 
 def readers(command, after: str) -> None:
-    """inspect, why, export, estimate, diff, report, identify."""
+    """inspect, why, export, rebuild, estimate, diff, report, identify."""
     step = command("inspect", "read documents in the terminal")
     step.add_argument("output", help="the corpus folder")
     step.add_argument("--verdict", choices=("kept", "rejected"), help="only documents with this verdict")
@@ -65,8 +83,20 @@ def readers(command, after: str) -> None:
     settings.add_common(step, runs=False)
     step = command("export", "kept text per language as Parquet or JSON Lines, with a dataset card", epilog=after)
     step.add_argument("output", help="the corpus folder")
-    step.add_argument("--format", choices=("parquet", "jsonl"), default="parquet", help="of the files (parquet)")
+    step.add_argument(
+        "--format",
+        choices=("parquet", "jsonl", "recipe"),
+        default="parquet",
+        help="of the files (parquet); recipe: no text, but what rebuild makes it from",
+    )
     step.add_argument("--to", default="", metavar="FOLDER", help="where they go (OUTPUT/export)")
+    step.add_argument("--workers", type=int, metavar="N", help="processes on this machine (one per core)")
+    settings.add_common(step, runs=False)
+    step = command("rebuild", "a recipe and its crawl files -> the text that export would write")
+    step.add_argument("recipe", help="a folder that export --format recipe made")
+    step.add_argument("crawl", nargs="?", default="", help="the folder of the crawl files (where they lay)")
+    step.add_argument("--output", required=True, help="where the text goes")
+    step.add_argument("--format", choices=("parquet", "jsonl"), default="parquet", help="of the files (parquet)")
     step.add_argument("--workers", type=int, metavar="N", help="processes on this machine (one per core)")
     settings.add_common(step, runs=False)
     step = command("estimate", "what a crawl would give and cost, from some ranges of its files")

@@ -119,7 +119,7 @@ def _making(corpus: Corpus) -> list[str]:
             "Rules on length, repetition and form rejected others: every threshold stands in settings.toml, every"
         ]
         lines += ["count and examples in report.html."]
-        lines += [f"Languages are resampled with alpha {select.get('alpha')}, no document more than"]
+        lines += [f"Languages are resampled with {select.get('weights')}, no document more than"]
         lines += [
             f"{select.get('max_copies')} times an epoch. Of the sites {select.get('validation', 0):.1%} are held back."
         ]

@@ -8,7 +8,7 @@ import datetime
 import gzip
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,6 @@ from corpus.terminal import StepError
 from pipeline import lines
 from pipeline.items import no_tick
 
-FORMATS = ("parquet", "jsonl")
 COLUMNS = ("url", "crawl_time", "title", "language", "language_score", "source_file", "source_offset")
 EXPORTED = pa.schema(
     [
@@ -51,8 +50,13 @@ class Job:
 
 def run(part: str, job: Job, tick=no_tick) -> dict:
     """Write the files of a documents part; returns what they hold: files, documents and characters by language."""
+    return write(part, kept(part, job.folder), job)
+
+
+def write(part: str, given: Iterable[dict[str, Any]], job: Job) -> dict:
+    """Rows of EXPORTED with `validation` -> a file for each language and split; returns what they hold."""
     found: dict[tuple[str, str], list[dict]] = {}
-    for row in kept(part, job.folder):
+    for row in given:
         split = "validation" if row.pop("validation") else "train"
         found.setdefault((row["language"], split), []).append(row)
     receipt: dict[str, Any] = {"parts": 1, "documents": 0, "languages": {}, "files": {}}
@@ -156,6 +160,8 @@ def foreign(output: str) -> str:
     """A file in the output folder that no export has made; '' if there is none."""
     for path in storage.list_files(output):
         name = os.path.basename(path)
-        if name not in ("README.md", "export.json") and not name.endswith(tuple("." + s for s in SUFFIX.values())):
+        if name not in ("README.md", "items.tsv", "settings.toml") and not name.endswith(
+            tuple("." + s for s in SUFFIX.values())
+        ):
             return name
     return ""

@@ -50,7 +50,7 @@ class Mixer:
         worth = {k: self.factors.get(k, 1.0) for k in amounts}
         there = {k: n * worth[k] for k, n in amounts.items()}
         try:
-            shares = mixture.parse_weights(self.settings.weights, there) or mixture.shares(there, self.settings.alpha)
+            shares = mixture.parse_weights(self.settings.weights, there) or mixture.shares(there, 1.0)
         except ValueError as error:
             raise UserError(f"--weights {self.settings.weights}: {error}") from None
         found = mixture.targets(there, shares, self.settings.max_copies, self._budget())

@@ -29,7 +29,7 @@ def section(corpus: Corpus) -> str:
     select = corpus.settings.get("select", {})
     note = (
         "<p>Before resampling a language's share is that of its kept characters; after it, that of the characters "
-        f"which an epoch sees (alpha {select.get('alpha', '?')}, at most {select.get('max_copies', '?')} copies).</p>"
+        f"which an epoch sees ({select.get('weights', '?')}, at most {select.get('max_copies', '?')} copies).</p>"
     )
     plot = [
         _pair(k, rows[k]["kept_characters"] / max(1, kept), rows[k]["epoch_characters"] / max(1, epoch))

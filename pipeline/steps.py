@@ -5,22 +5,17 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from corpus import document, mixture, settings, shards, storage
+from corpus import document, mixture, settings, shards, storage, toml
 from corpus.terminal import StepError, UserError, amount, size
 from pipeline import (
     annotate,
     books,
-    card,
     choice,
     decontamination,
-    export,
     extract,
-    findings,
-    folder,
     items,
     language,
     mixer,
-    report,
     runs,
     tokenize,
 )
@@ -66,7 +61,7 @@ def _record(folder: str, step: str, values: dict) -> None:
     path = storage.join(folder, MARKER)
     tables = recorded(folder)
     tables[step] = values
-    storage.write(path, settings.to_toml(dict(sorted(tables.items()))))
+    storage.write(path, toml.write(dict(sorted(tables.items()))))
 
 
 def recorded(folder: str) -> dict:
@@ -351,40 +346,6 @@ def _make_tokens(planned: list[runs.Run], job: tokenize.Job, selected: dict, run
     storage.sweep(job.folder)
     shards.write_manifest(job.path("tokens"), manifest)
     return manifest
-
-
-# --- export -------------------------------------------------------------------------------------------------------
-
-
-def run_export(job: export.Job, runner: "Runner | Local", options: Options) -> dict:
-    """Documents and selection -> files of text per language, and their card. Returns the receipt."""
-    prepare_folder(job.folder, create=False)
-    plan, made = documents_of(job.folder)
-    selected = books.read(job.folder, "selection")
-    if selected is None:
-        raise UserError(f"{job.folder}: no finished selection; run python -m pipeline select first")
-    if name := export.foreign(job.output):
-        raise UserError(f"{job.output}: holds something else than an export ({name}); name an empty folder")
-    parts = [i.part for i in plan if made["counts"].get(i.part)]
-    tasks = storage.join(job.output, ".parts.json")
-    storage.write(tasks, json.dumps(parts))
-    receipt = runner.map("export", Tasks(tasks, _read_list, len(parts)), export.run, {"job": job})
-    storage.remove([tasks, *export.stale(job.output, set(receipt.get("files", {})))])
-    if receipt["documents"] != selected["kept"]:
-        raise StepError(f"{job.output}: {receipt['documents']:,} documents of {selected['kept']:,}; export again")
-    corpus = folder.read(job.folder)
-    text = card.text(corpus, findings.look(corpus), report.name(corpus))
-    storage.write(storage.join(job.output, card.CARD), export.card(receipt, job.form, text))
-    characters = sum(v["characters"] for v in receipt["languages"].values())
-    options.said.append(
-        f"{amount(receipt['documents'])} documents, {amount(characters)} characters in {len(receipt['languages'])} "
-        f"languages -> {job.output}"
-    )
-    return receipt
-
-
-def _read_list(path: str) -> list:
-    return json.loads(storage.read(path))
 
 
 def check_format(folder: str) -> None:

@@ -92,7 +92,7 @@ def _receipt(part: str, rows: list[dict], languages: dict) -> dict:
 
 def select(path: Path, thresholds: Thresholds = LOOSE, runner=None, run_documents: int = 7, **values) -> dict:
     """The books of a selection, by default without resampling or validation."""
-    own = settings.Select(**{"alpha": 1.0, "validation": 0.0, **values})
+    own = settings.Select(**{"weights": "alpha=1", "validation": 0.0, **values})
     return steps.run_select(own, thresholds, run_documents, runner or Local(0, quiet=True), steps.Options(str(path)))
 
 

@@ -67,7 +67,7 @@ def brute_force(path: Path) -> set[frozenset[bytes]]:
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> Path:
     path = key_folder.write(tmp_path_factory.mktemp("base") / "out", documents(120), 5)
-    key_folder.select(path, alpha=0.3, validation=0.1, site_lines=2)
+    key_folder.select(path, weights="alpha=0.3", validation=0.1, site_lines=2)
     return path
 
 
@@ -85,7 +85,7 @@ def test_clusters_are_those_of_brute_force(base):
 def test_same_bytes_for_any_way(base, tmp_path, how):
     """Ranges, rounds of stars instead of one process, workers, Beam's shuffle."""
     path = key_folder.write(tmp_path / "out", documents(120), 5)
-    key_folder.select(path, alpha=0.3, validation=0.1, site_lines=2, **how)
+    key_folder.select(path, weights="alpha=0.3", validation=0.1, site_lines=2, **how)
     ours, theirs = (crawl.digests(p, "selection") for p in (path, base))
     assert {k: v for k, v in ours.items() if "books" not in k} == {k: v for k, v in theirs.items() if "books" not in k}
     assert crawl.books(path, "selection") == crawl.books(base, "selection")
@@ -103,7 +103,7 @@ def test_order_parts_and_runs_change_nothing(base, tmp_path_factory, seed, parts
     shuffled = documents(120)
     random.Random(seed).shuffle(shuffled)
     path = key_folder.write(tmp_path_factory.mktemp("shuffled") / "out", shuffled, parts)
-    key_folder.select(path, alpha=0.3, validation=0.1, site_lines=2, run_documents=run_documents)
+    key_folder.select(path, weights="alpha=0.3", validation=0.1, site_lines=2, run_documents=run_documents)
     assert groups(path) == groups(base)
     assert told(path) == told(base)
 
@@ -163,10 +163,10 @@ def test_a_new_threshold_makes_no_new_clusters(base, monkeypatch):
         raise AssertionError("clusters are made again")
 
     monkeypatch.setattr(clusters, "exact", never)
-    before = key_folder.select(base, alpha=0.3, validation=0.1, site_lines=2)
-    after = key_folder.select(base, key_folder.LOOSE.changed({"min_words": 59}, "test"), alpha=0.3)
+    before = key_folder.select(base, weights="alpha=0.3", validation=0.1, site_lines=2)
+    after = key_folder.select(base, key_folder.LOOSE.changed({"min_words": 59}, "test"), weights="alpha=0.3")
     assert after["kept"] <= before["kept"]
-    key_folder.select(base, alpha=0.3, validation=0.1, site_lines=2)
+    key_folder.select(base, weights="alpha=0.3", validation=0.1, site_lines=2)
 
 
 def test_the_winner_is_the_best_that_passes(tmp_path):
@@ -236,10 +236,10 @@ def epoch(path: Path, column: str = "characters") -> dict[str, int]:
 @pytest.mark.parametrize(
     ("budget", "column"), [("9000", "characters"), ("9000 bytes", "text_bytes"), ("60k", "characters")]
 )
-@pytest.mark.parametrize("weights", ["", "unimax", "eng_Latn=1,fin_Latn=3"])
+@pytest.mark.parametrize("weights", ["alpha=0.5", "unimax", "eng_Latn=1,fin_Latn=3"])
 def test_a_budget_is_met_to_a_document(tmp_path, budget, column, weights):
     path = key_folder.write(tmp_path / "out", documents(150, 3), 4)
-    key_folder.select(path, budget=budget, weights=weights, alpha=0.5, max_copies=9)
+    key_folder.select(path, budget=budget, weights=weights, max_copies=9)
     wanted = 9000 if budget.startswith("9000") else 60_000
     rows = key_folder.rows(path, "language", column, "verdict")
     longest = max(r[column] for r in rows)
@@ -258,7 +258,7 @@ def test_smaller_budgets_are_parts_of_larger_ones(tmp_path):
     path = key_folder.write(tmp_path / "out", documents(150, 3), 4)
     seen = []
     for budget in ("3000", "9000", "15000"):
-        key_folder.select(path, budget=budget, alpha=0.5)
+        key_folder.select(path, budget=budget, weights="alpha=0.5")
         seen.append({r["id"]: r["copies"] for r in key_folder.rows(path, "id", "copies")})
     for less, more in itertools.pairwise(seen):
         assert all(n <= more[k] for k, n in less.items())
@@ -273,7 +273,7 @@ def test_tokens_need_a_measured_factor(tmp_path):
         '[{"language": "eng_Latn", "characters_per_token": 4.0}, {"language": "fin_Latn", "characters_per_token": 2.0}]'
     )
     (path / "vocabulary" / "audit.json").write_text('{"rows": ' + rows + "}")
-    key_folder.select(path, budget="500 tokens", alpha=0.0)
+    key_folder.select(path, budget="500 tokens", weights="alpha=0.0")
     got = epoch(path)
     tokens = {"eng_Latn": 1 / 4, "fin_Latn": 1 / 2, "ell_Grek": 3 / 8}
     assert 350 < sum(n * tokens[k] for k, n in got.items()) <= 500

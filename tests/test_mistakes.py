@@ -55,8 +55,8 @@ def corpus(tmp_path_factory) -> Path:
     (folder / "type.toml").write_text('[extract]\nitem_bytes = "many"\n')
     (folder / "threshold.toml").write_text("[thresholds]\nmin_word = 3\n")
     (folder / "model.bin").write_bytes(b"no model at all")
-    model = Path("pipeline/models/language.ftz")
-    (folder / "cut.ftz").write_bytes(model.read_bytes()[:-100_000])
+    model = Path("pipeline/models/language.bin")
+    (folder / "cut.bin").write_bytes(model.read_bytes()[:-100_000])
     damaged = folder / "damaged"
     shutil.copytree(folder / "out", damaged)
     shard = next((damaged / "tokens").rglob("x*.arrow"))
@@ -83,8 +83,8 @@ MISTAKES = [
     ("pipeline select {d}/out --config {d}/threshold.toml", "did you mean min_words?"),
     ("pipeline select {d}/out --threshold min_wrds=3", "did you mean min_words?"),
     ("pipeline select {d}/out --threshold min_words", "NAME=VALUE"),
-    ("pipeline select {d}/out --alpha x", "--alpha"),
-    ("pipeline select {d}/out --alpha -1", "negative"),
+    ("pipeline select {d}/out --max-copies x", "--max-copies"),
+    ("pipeline select {d}/out --max-copies -1", "negative"),
     ("pipeline extract {d}/crawl.warc.gz --output {d}/x --pii hide", "mask, keep"),
     ("pipeline select {d}/out --respect robots,noia", "did you mean noai?"),
     ("pipeline select {d}/out --url-blocklist {d}/none", "none"),
@@ -93,7 +93,7 @@ MISTAKES = [
     ("pipeline extract {d}/crawl.warc.gz --output {d}/x --limit 0", "--limit 0"),
     ("pipeline extract {d}/crawl.warc.gz --output {d}/x --slice 4/3", "I/N"),
     ("pipeline extract {d}/crawl.warc.gz --output {d}/x --language-model {d}/model.bin", "model.bin"),
-    ("pipeline extract {d}/crawl.warc.gz --output {d}/x --language-model {d}/cut.ftz", "cut.ftz"),
+    ("pipeline extract {d}/crawl.warc.gz --output {d}/x --language-model {d}/cut.bin", "cut.bin"),
     ("pipeline extract {d}/crawl.warc.gz --output {d}/x --language-model {d}/none.ftz", "none.ftz"),
     ("pipeline extract {d}/crawl.warc.gz --output {d}/photos", "something else than a corpus"),
     ("pipeline extract {d}/crawl.warc.gz --output {d}/file/x", "file"),

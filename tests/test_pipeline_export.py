@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpus.terminal import UserError
-from pipeline import export, steps
+from pipeline import export, publication, steps
 from pipeline.__main__ import main
 from pipeline.local import Local
 from tests import crawl, key_folder
@@ -62,7 +62,7 @@ def test_same_bytes_for_any_number_of_workers(base, tmp_path, form):
     found = []
     for workers in (0, 2):
         job = export.Job(str(base), str(tmp_path / str(workers)), form, "")
-        steps.run_export(job, Local(workers, quiet=True), steps.Options(str(base)))
+        publication.run_export(job, Local(workers, quiet=True), steps.Options(str(base)))
         found.append(crawl.digests(tmp_path / str(workers)))
     assert found[0] == found[1]
     assert len(found[0]) > 4
@@ -70,7 +70,7 @@ def test_same_bytes_for_any_number_of_workers(base, tmp_path, form):
 
 def test_the_card_names_what_lies_there(base, tmp_path):
     job = export.Job(str(base), str(tmp_path / "x"), "parquet", "")
-    steps.run_export(job, Local(0, quiet=True), steps.Options(str(base)))
+    publication.run_export(job, Local(0, quiet=True), steps.Options(str(base)))
     text = (tmp_path / "x" / "README.md").read_text()
     head = text.split("---\n")[1]
     assert "- config_name: eng_Latn\n  data_files:\n  - split: train\n    path: eng_Latn/train-*.parquet" in head
@@ -82,14 +82,14 @@ def test_the_card_names_what_lies_there(base, tmp_path):
 def test_another_format_takes_the_place_of_the_first(base, tmp_path):
     for form in ("parquet", "jsonl"):
         job = export.Job(str(base), str(tmp_path / "x"), form, "")
-        steps.run_export(job, Local(0, quiet=True), steps.Options(str(base)))
+        publication.run_export(job, Local(0, quiet=True), steps.Options(str(base)))
     assert {p.name.partition(".")[2] for p in (tmp_path / "x").rglob("*-*.*")} == {"jsonl.gz"}
 
 
 def test_a_folder_of_something_else_is_refused(base, tmp_path):
     (tmp_path / "letters.txt").write_text("mine")
     with pytest.raises(UserError, match="holds something else"):
-        steps.run_export(
+        publication.run_export(
             export.Job(str(base), str(tmp_path), "parquet", ""), Local(0, quiet=True), steps.Options(str(base))
         )
 
@@ -99,7 +99,9 @@ def test_others_open_it(base, tmp_path):
     pandas, datasets = pytest.importorskip("pandas"), pytest.importorskip("datasets")
     for form in ("parquet", "jsonl"):
         target = tmp_path / form
-        steps.run_export(export.Job(str(base), str(target), form, ""), Local(0, quiet=True), steps.Options(str(base)))
+        publication.run_export(
+            export.Job(str(base), str(target), form, ""), Local(0, quiet=True), steps.Options(str(base))
+        )
         files = sorted(target.glob("eng_Latn/train-*"))
         frames = [pandas.read_parquet(p) if form == "parquet" else pandas.read_json(p, lines=True) for p in files]
         loaded = datasets.load_dataset(str(target), "eng_Latn", cache_dir=str(tmp_path / "cache"))

@@ -99,7 +99,7 @@ def test_personal_data_is_counted(base):
     ],
 )
 def test_wishes_are_respected_where_asked_for(base, respect, want):
-    books = select(base, respect=respect, alpha=1.0)
+    books = select(base, respect=respect, weights="alpha=1.0")
     found = rejected(base)
     assert {name: reasons for name, reasons in found.items() if reasons} == {k: {v} for k, v in want.items()}
     assert {k: v for k, v in books["rejections"].items() if k in ("ROBOTS", "NOAI", "TDM", "BLOCKED")} == {
@@ -116,14 +116,14 @@ def test_blocked_pages_are_rejected_whatever_the_path_of_the_list(base, tmp_path
     lists = [tmp_path / "one", tmp_path / "other"]
     for path in lists:
         path.write_text("plain.wish.example\ndated.wish.example/dated\nnoai.wish.example/other\n")
-    first = select(base, url_blocklist=(str(lists[0]),), alpha=1.0)
+    first = select(base, url_blocklist=(str(lists[0]),), weights="alpha=1.0")
     assert {k for k, v in rejected(base).items() if Reason.BLOCKED in v} == {"plain", "dated"}
     assert first["failing"]["BLOCKED"] == 2
     assert "BLOCKED" in "\n".join(reading.why(str(base / "out"), "https://plain.wish.example/plain"))
-    again = select(base, url_blocklist=(str(lists[1]),), alpha=1.0)
+    again = select(base, url_blocklist=(str(lists[1]),), weights="alpha=1.0")
     assert again["fingerprint"] == first["fingerprint"]
     lists[1].write_text("plain.wish.example\n")
-    changed = select(base, url_blocklist=(str(lists[1]),), alpha=1.0)
+    changed = select(base, url_blocklist=(str(lists[1]),), weights="alpha=1.0")
     assert changed["fingerprint"] != first["fingerprint"]
     assert changed["failing"]["BLOCKED"] == 1
 
@@ -136,8 +136,8 @@ def test_a_blocked_page_does_not_win_its_cluster(base, tmp_path):
         rows = corpus.rows(0, range(corpus.documents["documents"]), ["title", "url", "verdict"])
         return [row["url"] for row in rows if row["title"] == "twin" and row["verdict"] == 0]
 
-    select(base, alpha=1.0)
+    select(base, weights="alpha=1.0")
     assert kept() == ["https://pollux.example/"]
     (tmp_path / "list").write_text("pollux.example")
-    select(base, alpha=1.0, url_blocklist=(str(tmp_path / "list"),))
+    select(base, weights="alpha=1.0", url_blocklist=(str(tmp_path / "list"),))
     assert kept() == ["https://castor.example/"]

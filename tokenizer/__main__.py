@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from corpus import storage
+from corpus import storage, toml
 from corpus.settings import (
     VERSION,
     Parser,
@@ -18,7 +18,6 @@ from corpus.settings import (
     read_config,
     resolve,
     substance,
-    to_toml,
 )
 from corpus.terminal import Progress, UserError, amount, duration, run, safe, say, stop_on_signals
 
@@ -96,7 +95,7 @@ def _command(argv: list[str]) -> int:
 def _train(names: Namespace) -> int:
     settings = resolve(Vocabulary, read_config(names.config) if names.config else {}, names)
     if names.print_config:
-        print(to_toml({"vocabulary": settings}), end="")
+        print(toml.write({"vocabulary": settings}), end="")
         return 0
     if names.limit is not None and names.limit < 1:
         raise UserError(f"--limit: {names.limit} leaves nothing to do; give 1 or more")
@@ -185,7 +184,7 @@ def _make(found: "list[Source]", plan: "Plan", settings: Vocabulary, folder: str
     files = [vocabulary.PIECES, "audit.json", *_exported(made, settings, folder)]
     facts = {"fingerprint": mark, "digest": made.digest, "size": made.size, "pieces": made.pieces, "files": files}
     facts |= {"characters": characters, "rules": vocabulary.RULES, "version": VERSION}
-    storage.write(storage.join(folder, SETTINGS), to_toml({"vocabulary": settings, "made": facts}))
+    storage.write(storage.join(folder, SETTINGS), toml.write({"vocabulary": settings, "made": facts}))
     if rows:
         print(audit.to_table(rows))
     seconds = progress.finish()
