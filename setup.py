@@ -10,6 +10,7 @@ NATIVE = (
     "block_features",
     "duplicates",
     "hints",
+    "language",
     "signals",
     "text",
 )
@@ -63,7 +64,18 @@ setup(
         "export": ["onnx>=1.18", "onnxruntime>=1.22", "onnxscript>=0.5", "transformers>=5.0"],
         "trafilatura": ["trafilatura>=2.3"],
         "content": ["lightgbm>=4.6"],
-        "dev": ["build", "fastwarc>=2.0.1", "hypothesis>=6.130", "mypy>=1.15", "pytest>=8.3", "ruff>=0.11", "uv>=0.5"],
+        "dev": [
+            *(
+                "build",
+                "fastwarc>=2.0.1",
+                "hypothesis>=6.130",
+                "msgpack>=1.1",
+                "mypy>=1.15",
+                "pytest>=8.3",
+                "ruff>=0.11",
+            ),
+            "uv>=0.5",
+        ],
     },
     entry_points={"console_scripts": ["crawlmill=pipeline.__main__:main"]},
 )

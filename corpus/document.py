@@ -177,6 +177,9 @@ DOCUMENT = pa.schema(
         pa.field("language", pa.string()),  # ISO 639-3 _ ISO 15924; und_*, zxx_* where there is none
         pa.field("language_score", pa.float32()),
         pa.field("lines_in_language", pa.float32()),  # share of the looked-at lines that agree
+        pa.field("language_second", pa.string()),  # of most of the other lines; empty: none is sure
+        pa.field("language_runner_up", pa.string()),  # the model's next best label for the whole, empty: none
+        pa.field("runner_up_score", pa.float32()),
         pa.field("charset", pa.string()),  # WHATWG name
         pa.field("charset_source", pa.string()),  # bom, utf-8, label, detector, input
         pa.field("page_language", pa.string()),  # <html lang> or Content-Language, as it stands

@@ -100,7 +100,7 @@ class Vocabulary:
     sample_alpha: float = setting(
         0.0, "share of a language in the sample ~ (its share of the text) ** alpha; 0: alike, as far as text goes"
     )
-    sample_characters: int = setting(50_000_000, "characters of text in the sample")
+    sample_characters: int = setting(120_000_000, "characters of text in the sample")
     coverage: float = setting(0.99995, "share of each language's characters that get pieces; the rest become bytes")
     seed: int = setting(0, "seed of the sample")
 
@@ -150,10 +150,14 @@ class Pretrain:
     precision: str = setting("auto", "arithmetic", choices=("auto", "fp32", "bf16"))
     device: str = setting("auto", "cpu, cuda, or auto", operational=True)
     compile: bool = setting(False, "torch.compile the model", operational=True)
-    log_every: int = setting(10, "steps between lines of the log", operational=True)
     save_every: int = setting(1_000, "steps between checkpoints, each with a validation", operational=True)
     keep: int = setting(3, "checkpoints to keep, besides the best", operational=True)
     seed: int = setting(0, "seed of initialization, order and masks")
+
+    @property
+    def log_every(self) -> int:
+        """Steps between lines of the log: a hundred between two checkpoints."""
+        return max(1, self.save_every // 100)
 
 
 @dataclass(frozen=True)
@@ -221,24 +225,6 @@ def read_config(path: str, extra: Iterable[str] = ()) -> dict[str, dict[str, Any
         if name in SECTIONS:
             build(SECTIONS[name], table, f"{path}: {name}")
     return tables
-
-
-def to_toml(tables: Mapping[str, Any]) -> str:
-    """Settings objects or plain tables as TOML, one section each; a table in a table has dotted keys."""
-    lines = []
-    for name, table in tables.items():
-        lines.append(f"[{name}]")
-        for key, value in (table if isinstance(table, Mapping) else dataclasses.asdict(table)).items():
-            inner = {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, Mapping) else {key: value}
-            lines += [f"{k} = {_toml(v)}" for k, v in inner.items()]
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _toml(value: Any) -> str:
-    """TOML writes what JSON writes, but knows no surrogates and wants DEL escaped."""
-    text = json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
-    return text.replace("\x7f", "\\u007f")
 
 
 def substance(settings: Any) -> dict[str, Any]:

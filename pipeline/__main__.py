@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from corpus import settings, terminal
+from corpus import settings, terminal, toml
 from corpus.settings import Parser
 from corpus.terminal import UserError, say
 from pipeline import arguments
@@ -96,9 +96,7 @@ def _settings(names: argparse.Namespace, *sections: type) -> list[Any]:
     if names.print_config:
         titles = {v: k for k, v in settings.SECTIONS.items()}
         shown = {titles[s]: v for s, v in zip(sections, values, strict=True)}
-        print(
-            settings.to_toml({**shown, **({"thresholds": thresholds.table()} if settings.Select in sections else {})})
-        )
+        print(toml.write({**shown, **({"thresholds": thresholds.table()} if settings.Select in sections else {})}))
         raise SystemExit(0)
     return [*values, thresholds]
 

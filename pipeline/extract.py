@@ -13,7 +13,20 @@ import xxhash
 
 from corpus import document, settings, storage
 from corpus.document import DOCUMENT, Reason, Signals
-from pipeline import charset, cluster, content, duplicates, hints, language, personal, signals, tables, text, warc
+from pipeline import (
+    charset,
+    cluster,
+    content,
+    duplicates,
+    hints,
+    language,
+    personal,
+    signals,
+    tables,
+    text,
+    warc,
+    zawgyi,
+)
 from pipeline.items import Item, no_tick
 from pipeline.page import Dropped, Page, of_record, of_row
 
@@ -24,12 +37,12 @@ _LIBRARIES = (
     *("numpy", "pyarrow", "regex"),
 )
 _SOURCES = (
-    "../corpus/document.py", "_block_features.c", "_blocks.c", "_duplicates.c", "_hints.c", "_signals.c", "_text.c",
-    "_words.c", "block_features.py", "blocks.py", "charset.py", "content.py", "duplicates.py", "extract.py",
-    "fasttext_file.py", "hints.py", "html.h", "http.py", "language.py", "languages.tsv", "main_text.py",
-    "models/content.npz", "mojibake.py", "native.h", "page.py", "personal.py", "phrases.tsv", "sections.py",
-    "signals.py", "spans.h", "stop_words.tsv", "stopwords.py", "tables.py", "text.py", "told.h", "tree.h", "warc.py",
-    "words.py",
+    "../corpus/document.py", "_block_features.c", "_blocks.c", "_duplicates.c", "_hints.c", "_language.c",
+    "_signals.c", "_text.c", "_words.c", "block_features.py", "blocks.py", "charset.py", "content.py", "duplicates.py",
+    "extract.py", "fasttext_file.py", "hints.py", "html.h", "http.py", "language.py", "language_model.py",
+    "languages.tsv", "main_text.py", "models/content.npz", "mojibake.py", "native.h", "page.py", "personal.py",
+    "phrases.tsv", "sections.py", "signals.py", "spans.h", "stop_words.tsv", "stopwords.py", "tables.py", "text.py",
+    "told.h", "tree.h", "warc.py", "words.py", "zawgyi.py",
 )  # fmt: skip
 _DAMAGES = 100
 _EXAMPLES = 3
@@ -243,6 +256,9 @@ def make(
     if not clean:
         raise Dropped(Reason.EMPTY)
     label = identifier.identify(clean)
+    if label.label == zawgyi.BURMESE and (unicode := zawgyi.convert(clean)) != clean:
+        clean, title = unicode, zawgyi.convert(title)
+        label = identifier.identify(clean)
     url = page.url[:4096]
     identity = page.identity or f"{page.url}|{page.time}|{item.path}|{page.offset}|{page.index}"
     values = signals.measure(clean, label.label, url)
@@ -259,6 +275,9 @@ def make(
         label.label,
         label.score,
         label.lines_in_language,
+        label.second,
+        label.runner_up,
+        label.runner_up_score,
         name,
         source,
         *astuple(told),

@@ -1,25 +1,29 @@
-"""text -> language: label, score, script, share of the lines that agree.
+"""text -> language: label, score, script, runner-up, share of the lines that agree, second language.
 
-A label is an ISO 639-3 code, '_' and an ISO 15924 script; und_<script> where no language of that script is known, and
-zxx_Zyyy where the text is none (numbers, code). Code points decide the script, the model the language: a classifier
-over hashed n-grams always answers something. Only a sample of a page is looked at.
+A label is an ISO 639-3 code, '_' and an ISO 15924 script; und_<script> where the text is in no known language of that
+script, and zxx_Zyyy where it is none (numbers, code). Code points decide the script, the model the language. Only a
+sample of a page is looked at. The shipped model is a table (language_model.py); fastText's models are read by path.
 """
 
+import collections
 import functools
+import itertools
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from corpus import storage
 from corpus.terminal import UserError
-from pipeline import fasttext_file, words
+from pipeline import fasttext_file, language_model, words
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-SHIPPED = os.path.join(_HERE, "models", "language.ftz")
+SHIPPED = os.path.join(_HERE, "models", "language.bin")
 
-SAMPLE = 3_000
+SAMPLE = 2_000
 """Characters of a page that are looked at: its beginning, middle and end."""
 LINES, LINE_CHARACTERS, MIN_LINE_CHARACTERS = 8, 240, 24
 """Lines of the sample that are asked one by one, and how much of each; shorter ones tell too little."""
@@ -31,8 +35,12 @@ MAX_CODE, FREE_SIGNS = 0.05, 4
 MAX_WORD, MIN_RUN = 25, 80
 """Mean letters of a word, where there are spaces: beyond it (and with so many letters in all) it is no word, but an
 encoded file or a keyboard's noise. Real languages stay below 15."""
+SECOND = 0.5
+"""The score from which on a line that does not agree speaks for a second language of the page."""
+BATCH = 1_000
+"""Lines that are asked at once."""
 TOP = 6
-"""Answers of the model that are searched for one in the text's script before all are."""
+"""Answers of a fastText model that are searched for one in the text's script before all are."""
 
 NO_LANGUAGE = "zxx_Zyyy"
 
@@ -44,18 +52,41 @@ _BARE = {"als": "gsw", "sh": "hbs", "bh": "bho", "no": "nob", "eml": "egl"}
 @dataclass(frozen=True, slots=True)
 class Language:
     """`score` is the model's probability; `script` the ISO 15924 code (Zyyy: no letters);
-    `lines_in_language` the share of the looked-at lines with the same label (1 if none is long enough)."""
+    `lines_in_language` the share of the looked-at lines with the same label (1 if none is long enough);
+    `second` the label of most others ('' if none is sure); `runner_up` the model's next best label, with its score."""
 
     label: str
     score: float
     script: str
     lines_in_language: float = 1.0
+    second: str = ""
+    runner_up: str = ""
+    runner_up_score: float = 0.0
+
+
+class Guess(NamedTuple):
+    """What a model says about a short text."""
+
+    label: str
+    score: float
+    script: str
+    runner_up: str = ""
+    runner_up_score: float = 0.0
+
+
+class Asked(Protocol):
+    """A model: pieces of a text in NFC, each given by its first character and its end -> what it says about each."""
+
+    digest: str
+
+    def ask(self, text: str, spans: list[tuple[int, int]]) -> list[Guess]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """A row of languages.tsv. `code`: the short BCP 47 code; `macro`: the ISO 639-3 macrolanguage it stands for;
-    `group`: languages often taken for each other; `cut`: the score below which the label is not believed."""
+    `group`: languages often taken for each other; `cut`: the score below which the label is not believed; `recall`:
+    of lines kept out of training, '' if there were none; `about`: what stands behind a merged or doubtful label."""
 
     label: str
     name: str
@@ -63,6 +94,8 @@ class Row:
     macro: str
     group: str
     cut: float
+    recall: str
+    about: str
 
     @property
     def language(self) -> str:
@@ -79,7 +112,7 @@ def languages() -> dict[str, Row]:
     with open(os.path.join(_HERE, "languages.tsv"), encoding="utf-8") as file:
         next(file)
         rows = [line.rstrip("\n").split("\t") for line in file]
-    return {label: Row(label, name, code, macro, group, float(cut)) for label, name, code, macro, group, cut in rows}
+    return {row[0]: Row(row[0], row[1], row[2], row[3], row[4], float(row[5]), row[6], row[7]) for row in rows}
 
 
 @functools.cache
@@ -126,91 +159,97 @@ def sample(text: str) -> str:
 
 
 def normalise(text: str) -> str:
-    """What the shipped model is trained on and asked with: NFC, lower case, all but letters and marks a space."""
-    return _View(text).normal
+    """Text as fastText's models of ours see it: NFC, lower case, all but letters and marks a space."""
+    folded = language_model.fold()[words.codes(unicodedata.normalize("NFC", text))] & language_model.POINT
+    kept = folded != 0
+    kept[1:] |= kept[:-1].copy()
+    return words.decode(np.where(folded, folded, 32)[kept]).strip()
 
 
-class _View:
-    """A short text as the classifier sees it: code points and their classes, looked up once."""
-
-    def __init__(self, text: str):
-        self.points = words.codes(unicodedata.normalize("NFC", text).lower())
-        self.bits = words.classes()[self.points]
-
-    @property
-    def normal(self) -> str:
-        letters = self.bits & (words.LETTER | words.MARK) != 0
-        kept = letters.copy()
-        kept[1:] |= letters[:-1]
-        return words.decode(np.where(letters, self.points, 32)[kept]).strip()
-
-    @property
-    def is_text(self) -> bool:
-        visible = len(self.bits) - int(np.count_nonzero(self.bits & words.SPACE))
-        letters = int(np.count_nonzero(self.bits & (words.LETTER | words.MARK)))
-        if letters < max(1, MIN_LETTERS * visible):
-            return False
-        if letters > MIN_RUN and not np.any(self.bits & words.UNSPACED):
-            inside = self.bits & (words.LETTER | words.MARK) != 0
-            if letters > MAX_WORD * (1 + int(np.count_nonzero(inside[1:] > inside[:-1]))):
-                return False
-        return int(np.count_nonzero(self.bits & words.CODE)) <= MAX_CODE * visible + FREE_SIGNS
+def is_text(letters: int, visible: int, code: int, runs: int, unspaced: int) -> bool:
+    """Whether so many letters and marks, characters but white space, signs of program code, runs of letters, and
+    letters of unspaced scripts can be those of a text."""
+    if letters < max(1, MIN_LETTERS * visible):
+        return False
+    if letters > MIN_RUN and not unspaced and letters > MAX_WORD * max(1, runs):
+        return False
+    return code <= MAX_CODE * visible + FREE_SIGNS
 
 
-class Identifier:
-    """A loaded model. Made by `load`, once a process; does not pickle."""
+def line_spans(text: str) -> list[tuple[int, int]]:
+    """Where the lines stand that are asked one by one: LINES of them, evenly spread, or none if less than two are long
+    enough."""
+    spans, start = [], 0
+    for line in text.split("\n"):
+        if len(line) >= MIN_LINE_CHARACTERS and len(bare := line.strip()) >= MIN_LINE_CHARACTERS:
+            begin = start + len(line) - len(line.lstrip())
+            spans.append((begin, begin + min(len(bare), LINE_CHARACTERS)))
+        start += len(line) + 1
+    return spans[:: max(1, len(spans) // LINES)][:LINES] if len(spans) > 1 else []
+
+
+class TableModel:
+    """The back end of the shipped model."""
+
+    def __init__(self, model: language_model.Model):
+        self._model, self.digest = model, model.digest
+
+    def ask(self, text: str, spans: list[tuple[int, int]]) -> list[Guess]:
+        return [self._guess(*row) for row in self._model.rank(words.codes(text), spans).tolist()]
+
+    def _guess(
+        self, script, letters, visible, code, runs, unspaced, features, first, second, share, other, part
+    ) -> Guess:
+        if not is_text(letters, visible, code, runs, unspaced):
+            return Guess(NO_LANGUAGE, 1.0, "Zyyy")
+        written = language_model.SCRIPTS[script]
+        if first < 0:
+            return Guess(f"und_{written}", 0.0, written)
+        labels = self._model.labels
+        next_one = labels[second] if second >= 0 and other else ""
+        score = share / language_model.SHARE
+        return Guess(labels[first], score, labels[first][4:], next_one, other / language_model.SHARE)
+
+
+class FastTextModel:
+    """The back end of a user's model."""
 
     def __init__(self, model: fasttext_file.Model):
-        self._model = model
-        self.digest = model.digest
+        self._model, self.digest = model, model.digest
 
-    def identify(self, text: str) -> Language:
-        """The language of a page or line."""
-        part = sample(text)
-        label, score, script = self._classify(part)
-        if label == NO_LANGUAGE:
-            return Language(label, score, "Zyyy")
-        lines = [line for line in words.lines(part) if len(line) >= MIN_LINE_CHARACTERS]
-        if len(lines) < 2:
-            return Language(label, score, script)
-        step = max(1, len(lines) // LINES)
-        asked = [line[:LINE_CHARACTERS] for line in lines[::step][:LINES]]
-        agree = sum(self._classify(line)[0] == label for line in asked)
-        return Language(label, score, script, agree / len(asked))
+    def ask(self, text: str, spans: list[tuple[int, int]]) -> list[Guess]:
+        return [self._guess(text[start:end]) for start, end in spans]
 
-    def identify_lines(self, lines: Iterable[str]) -> Iterator[tuple[str, float]]:
-        """(label, score) of each line."""
-        for line in lines:
-            label, score, _ = self._classify(sample(line))
-            yield label, score
-
-    def _classify(self, text: str) -> tuple[str, float, str]:
-        """(label, score, script) of a short text."""
-        view = _View(text)
-        if not view.is_text:
-            return NO_LANGUAGE, 1.0, "Zyyy"
-        counts = words.count_scripts(view.points)
+    def _guess(self, text: str) -> Guess:
+        points = words.codes(text)
+        bits = words.classes()[points]
+        if not is_text(*language_model.census(bits)):
+            return Guess(NO_LANGUAGE, 1.0, "Zyyy")
+        counts = words.count_scripts(points)
         script = words.main_script(counts)
         if script == "Zyyy":  # letters of scripts that the table lacks
-            return "und_Zyyy", 0.0, script
-        asked = (view.normal if self._model.normalised else _one_line(text)) + "\n"
-        label, score = self._ask(asked, script, counts)
-        written = label.partition("_")[2]
-        return label, score, written if script == "Hani" and written != "Jpan" else script
-
-    def _ask(self, line: str, script: str, counts: dict[str, int]) -> tuple[str, float]:
-        """The best label in this script. If it is not the model's first one, its score is its part of the probability
-        of all labels in this script, times the script's part of the letters."""
-        answers = self._model.predict(line, TOP, 0.0, "strict")
-        label = normal_label(answers[0][1], script)
-        if writes(label.partition("_")[2], script):
-            return label, min(1.0, answers[0][0])
-        answers = [(p, normal_label(raw, script)) for p, raw in self._model.predict(line, -1, 0.0, "strict")]
-        fitting = [(p, label) for p, label in answers if writes(label.partition("_")[2], script)]
-        if not fitting:
-            return f"und_{script}", 0.0
+            return Guess("und_Zyyy", 0.0, script)
         share = words.script_share(counts, script)
-        return fitting[0][1], min(1.0, share * fitting[0][0] / sum(p for p, _ in fitting))
+        line = normalise(text) if self._model.normalised else _one_line(text)
+        answers = self._answers(line + "\n", script, share)
+        if not answers:
+            return Guess(f"und_{script}", 0.0, script)
+        (score, label), (other, next_one) = (*answers, (0.0, ""))[:2]
+        written = label.partition("_")[2]
+        return Guess(label, score, written if script == "Hani" else script, next_one, other)
+
+    def _answers(self, line: str, script: str, share: float) -> list[tuple[float, str]]:
+        """The labels in this script, best first. If the model's first one is not among them, their scores are their
+        parts of the probability of all labels in this script, times the script's share of the letters."""
+        answers = self._model.predict(line, TOP, 0.0, "strict")
+        if writes(normal_label(answers[0][1], script).partition("_")[2], script):
+            whole = 1.0
+        else:
+            answers, whole = self._model.predict(line, -1, 0.0, "strict"), 0.0
+        labels = ((p, normal_label(raw, script)) for p, raw in answers)
+        fitting = [(p, label) for p, label in labels if writes(label.partition("_")[2], script)]
+        whole = whole or sum(p for p, _ in fitting) / share
+        return [(min(1.0, p / whole), label) for p, label in fitting]
 
 
 def _one_line(text: str) -> str:
@@ -218,18 +257,64 @@ def _one_line(text: str) -> str:
     return " ".join(text.encode("utf-8", "ignore").decode().split())
 
 
+class Identifier:
+    """A loaded model. Made by `load`, once a process; does not pickle."""
+
+    def __init__(self, model: Asked):
+        self._model, self.digest = model, model.digest
+
+    def identify(self, text: str) -> Language:
+        """The language of a page or line."""
+        part = unicodedata.normalize("NFC", sample(text))
+        whole, *lines = self._model.ask(part, [(0, len(part)), *line_spans(part)])
+        if whole.label == NO_LANGUAGE:
+            return Language(whole.label, whole.score, whole.script)
+        others = collections.Counter(g.label for g in lines if g.label != whole.label)
+        sure = {g.label for g in lines if g.score >= SECOND and g.label[:4] not in ("zxx_", "und_")} & others.keys()
+        second = max(sorted(sure), key=others.__getitem__, default="")
+        agree = 1 - others.total() / len(lines) if lines else 1.0
+        return Language(whole.label, whole.score, whole.script, agree, second, whole.runner_up, whole.runner_up_score)
+
+    def identify_lines(self, lines: Iterable[str]) -> Iterator[tuple[str, float]]:
+        """(label, score) of each line."""
+        for batch in _batches(lines):
+            texts = [unicodedata.normalize("NFC", sample(line)) for line in batch]
+            ends = list(itertools.accumulate(len(text) + 1 for text in texts))
+            spans = [(end - len(text) - 1, end - 1) for end, text in zip(ends, texts, strict=True)]
+            for guess in self._model.ask("\n".join(texts), spans):
+                yield guess.label, guess.score
+
+
+def _batches(lines: Iterable[str]) -> Iterator[list[str]]:
+    lines = iter(lines)
+    while batch := list(itertools.islice(lines, BATCH)):
+        yield batch
+
+
 @functools.cache
 def load(path: str = "") -> Identifier:
     """The identifier with the model at a local or remote path, by default the shipped one; loaded once a process.
-    A file that is missing, cut or no fastText classifier is the user's mistake."""
-    model = fasttext_file.load(path or SHIPPED)
+    A file that is missing, cut or no model is the user's mistake."""
+    if path and not _is_table(path):
+        return Identifier(FastTextModel(fasttext_file.load(path)))
+    try:
+        model = language_model.read(path or SHIPPED)
+    except language_model.Damaged as error:
+        raise UserError(f"{storage.redact(path)}: not a whole language model: {error}; fetch the file again") from None
     if not path:
         with open(SHIPPED + ".sha256", encoding="ascii") as file:
             if file.read().strip() != model.digest:
                 raise UserError(
                     f"{SHIPPED}: SHA-256 {model.digest[:12]}... is not that of the model; reinstall crawlmill"
                 )
-    return Identifier(model)
+    return Identifier(TableModel(model))
+
+
+def _is_table(path: str) -> bool:
+    try:
+        return language_model.is_model(path)
+    except OSError:
+        return False  # told by fasttext_file
 
 
 def identify_lines(lines: Iterable[str], path: str = "") -> Iterator[tuple[str, float]]:

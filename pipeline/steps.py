@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from corpus import document, mixture, settings, shards, storage
+from corpus import document, mixture, settings, shards, storage, toml
 from corpus.terminal import StepError, UserError, amount, size
 from pipeline import (
     annotate,
@@ -61,7 +61,7 @@ def _record(folder: str, step: str, values: dict) -> None:
     path = storage.join(folder, MARKER)
     tables = recorded(folder)
     tables[step] = values
-    storage.write(path, settings.to_toml(dict(sorted(tables.items()))))
+    storage.write(path, toml.write(dict(sorted(tables.items()))))
 
 
 def recorded(folder: str) -> dict:

@@ -1,48 +1,95 @@
-"""Train the language identifier that is shipped: python -m pipeline.train_language TRAIN.tsv[.xz] ... --output FILE
+"""Train the language model that is shipped: python -m pipeline.train_language TABLE ... --output FILE [--table TSV]
 
-Input: tables with the columns label, source, text (lines of text) or label, bcp47, word, count (word frequencies, from
-which lines are drawn). The shipped model was made from, per line's source:
-  cv        Common Voice sentence collection, CC0 1.0 (github mozilla/common-voice @168898f)
-  nchlt     NCHLT text corpora, CC BY 2.5 South Africa (CTexT, North-West University; Department of Arts and Culture)
-  udhr      Universal Declaration of Human Rights, texts of OHCHR/UN (github eric-muller/udhr @f93dd61)
-  langdata  training text of tesseract-ocr/langdata, Apache-2.0
-  words     Unicode UNILEX word frequencies, Unicode License V3 (github unicode-org/unilex)
-Same input, same seed -> same bytes (one thread); about a minute of one core.
+Input: tables with the columns label, source, text (lines of text) or label, bcp47, word, count (word frequencies).
+The shipped model was made by
+
+    apt-get download mediawiki libreoffice-l10n-* firefox-esr-l10n-*        (Debian 12: 1.39.17, 7.4.7, 153.7)
+    python -m pipeline.interface_strings *.deb --output strings.tsv
+    pip download --no-deps wordfreq==3.1.1
+    python -m pipeline.word_lists wordfreq-3.1.1-py3-none-any.whl --output words.tsv
+    python -m pipeline.train_language train-text.tsv.xz word-frequencies.tsv.xz words.tsv strings.tsv \\
+        --output pipeline/models/language.bin --table pipeline/languages.tsv
+
+from, per line's source:
+  cv           Common Voice sentence collection, CC0 1.0 (github mozilla/common-voice @168898f)
+  nchlt        NCHLT text corpora, CC BY 2.5 South Africa (CTexT, North-West University; Department of Arts and Culture)
+  udhr         Universal Declaration of Human Rights, texts of OHCHR/UN (github eric-muller/udhr @f93dd61)
+  langdata     training text of tesseract-ocr/langdata, Apache-2.0
+  words        Unicode UNILEX word frequencies, Unicode License V3 (github unicode-org/unilex); for eight languages
+               that it lacks wordfreq's, CC BY-SA 4.0 (word_lists.py)
+  mediawiki, libreoffice, firefox   messages of programs: interface_strings.py names packages and licences
+Same input -> same bytes: nothing is drawn. The model is counted twice: without a tenth of the lines, on which
+probabilities, cuts and recall are measured, then with all.
 """
 
-import hashlib
+import dataclasses
+import itertools
 import lzma
-import os
-import random
 import sys
-import tempfile
+import unicodedata
+import zlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import regex
 
 from corpus import settings, storage, terminal
-from pipeline.language import languages, normalise
+from pipeline import language, language_cuts, language_model
 
-MIN_CHARACTERS = 8_000
-"""Labels with less text are left out: too thin to be learnt, they win where they should not."""
-WORD_CHARACTERS = 40_000
-"""Labels with less running text than this are filled up with lines drawn from their word list ..."""
-MIN_WORD_CHARACTERS = 12_000
-"""... and every label with a word list gets at least so much of it: it brings words that sentences lack."""
-CROP_CHARACTERS = 40_000
-"""Each line is also given as a piece cut from it, so that titles and menus are recognised; labels with less running
-text than this get several pieces of each line, lest the large ones swallow them."""
-MAX_CROPS = 5
-MAX_COPIES = 3
-"""How often a line of such a label is repeated whole."""
-LEFT_OUT = {"pcm_Latn", "aar_Latn", "cha_Latn", "mah_Latn", "ndo_Latn", "ido_Latn", "hif_Latn"}
-"""Labels whose thin or English-laden text would draw other languages' lines to it."""
-SETTINGS = {
-    "dim": 24, "minn": 1, "maxn": 4, "bucket": 300_000, "minCount": 50, "lr": 0.8, "epoch": 5, "loss": "softmax",
-    "thread": 1, "seed": 1, "verbose": 0,
+MIN_CHARACTERS = 4_000
+"""Labels with less running text are left out: too thin to be learnt, they win where they should not ..."""
+ENOUGH = 8_000
+"""... and so are those with less than this and no word list."""
+SHARE = {"mediawiki": 30_000, "libreoffice": 30_000, "firefox": 30_000}
+"""Characters that a label takes of a source; the others are taken whole."""
+WORD_CHARACTERS = 60_000
+"""What a label's word list counts for. Each word stands there in proportion to the square root of its count."""
+BARE = 0.15
+"""The weight of a second copy of all Latin text without accents: much of the web is typed so."""
+SMOOTHING = 6_000
+"""Features of the mean over a script's labels that are added to each label's own."""
+MIN_COUNT = 1
+"""Features that a label shows no oftener are left out."""
+SIBLING_WORDS, SIBLING_SHARE, SIBLING_MEAN, SIBLING_OWN = 90_000, 60_000, 10_000, 0.15
+"""Siblings: characters of word lists and of each source, features of their mean added to their own, and the part of a
+sibling's counts that is its own in spite of all."""
+BITS = defaultdict(lambda: 14, Latn=17, Cyrl=16, Arab=16, Hani=16, Deva=16)
+"""log2 of a script's buckets."""
+LEFT_OUT = {
+    "pcm_Latn", "aar_Latn", "cha_Latn", "mah_Latn", "ndo_Latn", "ido_Latn", "hif_Latn", "jbo_Latn",  # thin or English
+    "hbs_Latn", "hbs_Cyrl", "ary_Arab", "arz_Arab", "grc_Grek", "hyw_Armn",  # would halve their standard language
 }  # fmt: skip
+"""Labels of languages.tsv whose text would draw other languages' lines to it."""
+SIBLINGS = (("bos_Latn", "hrv_Latn", "srp_Latn"), ("dan_Latn", "nno_Latn", "nob_Latn"))
+"""Languages so near each other that which of them has a kind of text decides more than how they differ: the group is
+learnt from all text, the members from what all of them have, in equal amounts. (Indonesian and Malay, Persian and
+Dari: the larger one loses as much as the smaller one gains, so they are left as they are.)"""
+COMMON_START = 6.0
+COMMON = {
+    "arb_Arab", "bul_Cyrl", "ces_Latn", "cmn_Hans", "dan_Latn", "deu_Latn", "ekk_Latn", "ell_Grek", "eng_Latn",
+    "fin_Latn", "fra_Latn", "heb_Hebr", "hin_Deva", "hrv_Latn", "hun_Latn", "ind_Latn", "ita_Latn", "jpn_Jpan",
+    "kor_Kore", "lit_Latn", "nld_Latn", "nob_Latn", "pes_Arab", "pol_Latn", "por_Latn", "ron_Latn", "rus_Cyrl",
+    "slk_Latn", "slv_Latn", "spa_Latn", "srp_Cyrl", "swe_Latn", "tha_Thai", "tur_Latn", "ukr_Cyrl", "vie_Latn",
+}  # fmt: skip
+"""Languages that a line of the web is most likely in, and the log probability that they have from the start. Others are
+hundreds of times rarer than that says: what this gains is short lines in Spanish that would do in Asturian as well."""
+_ALSO = {"Hani": ("jpn_Jpan",)}
+"""Labels that are told apart in a script besides their own: Japanese titles have no Kana."""
+_SERBIAN = str.maketrans({
+    "а": "a", "б": "b", "в": "v", "г": "g", "д": "d", "ђ": "đ", "е": "e", "ж": "ž", "з": "z", "и": "i", "ј": "j",
+    "к": "k", "л": "l", "љ": "lj", "м": "m", "н": "n", "њ": "nj", "о": "o", "п": "p", "р": "r", "с": "s", "т": "t",
+    "ћ": "ć", "у": "u", "ф": "f", "х": "h", "ц": "c", "ч": "č", "џ": "dž", "ш": "š",
+})  # fmt: skip
+
+Texts = dict[str, dict[str, list[str]]]
+"""label -> source -> lines in NFC."""
+Frequencies = dict[str, list[tuple[str, int]]]
+Counts = dict[str, tuple[list[str], np.ndarray]]
+"""script -> labels and their (labels, buckets) float32 counts."""
 
 
-def _rows(path: str) -> Iterator[dict[str, str]]:
+def rows(path: str) -> Iterator[dict[str, str]]:
     opener = lzma.open if path.endswith(".xz") else open
     with opener(path, "rt", encoding="utf-8") as lines:
         names = next(lines).rstrip("\n").split("\t")
@@ -50,77 +97,155 @@ def _rows(path: str) -> Iterator[dict[str, str]]:
             yield dict(zip(names, line.rstrip("\n").split("\t"), strict=True))
 
 
-def read(paths: list[str]) -> tuple[dict[str, list[str]], dict[str, list[tuple[str, int]]]]:
-    """Normalised lines and (word, count) pairs of each label that the table knows."""
-    lines, frequencies = defaultdict(list), defaultdict(list)
+def read(paths: Iterable[str]) -> tuple[Texts, Frequencies]:
+    """All tables, also of labels that are not trained; Cyrillic Serbian counts as Latin too, letter by letter."""
+    texts: Texts = defaultdict(lambda: defaultdict(list))
+    frequencies: Frequencies = defaultdict(list)
     for path in paths:
-        for row in _rows(path):
-            if row["label"] not in languages() or row["label"] in LEFT_OUT:
-                continue
+        for row in rows(path):
             if "text" in row:
-                if text := normalise(row["text"]):
-                    lines[row["label"]].append(text)
-            elif word := normalise(row["word"]):
-                frequencies[row["label"]].append((word, int(row["count"])))
-    return dict(lines), dict(frequencies)
+                texts[row["label"]][row["source"]].append(unicodedata.normalize("NFC", row["text"]))
+            else:
+                frequencies[row["label"]].append((unicodedata.normalize("NFC", row["word"]), int(row["count"])))
+    for source, lines in texts["srp_Cyrl"].items():
+        texts["srp_Latn"][source] += [in_latin(line) for line in lines]
+    return {label: dict(by_source) for label, by_source in texts.items()}, dict(frequencies)
 
 
-def drawn_lines(pairs: list[tuple[str, int]], characters: int, draw: random.Random) -> Iterator[str]:
-    """Lines of 3 to 12 words drawn by the square root of their counts, `characters` in all."""
-    names = [word for word, _ in pairs]
-    weights = [count**0.5 for _, count in pairs]
-    while characters > 0:
-        line = " ".join(draw.choices(names, weights, k=draw.randint(3, 12)))
-        characters -= len(line)
-        yield line
+def in_latin(text: str) -> str:
+    """Serbian in the other alphabet, in lower case."""
+    return text.lower().translate(_SERBIAN)
 
 
-def crop(line: str, draw: random.Random) -> str:
-    """Two to nine words of a line, or, where there are hardly spaces, 4 to 24 characters."""
-    words = line.split(" ")
-    if len(words) * 12 < len(line):
-        length = draw.randint(4, 24)
-        start = draw.randrange(max(1, len(line) - length))
-        return line[start : start + length].strip()
-    length = draw.randint(2, 9)
-    start = draw.randrange(max(1, len(words) - length))
-    return " ".join(words[start : start + length])
+def is_held_out(line: str) -> bool:
+    return zlib.crc32(line.encode()) % 10 == 0
 
 
-def examples(paths: list[str], seed: int) -> Iterator[str]:
-    """Lines in fastText's form, shuffled."""
-    lines, frequencies = read(paths)
-    result = []
-    for label in sorted(set(lines) | set(frequencies)):
-        draw = random.Random(f"{seed} {label}")
-        own = lines.get(label, [])
-        size = sum(map(len, own))
-        pseudo: list[str] = []
-        if label in frequencies:
-            pseudo = list(drawn_lines(frequencies[label], max(MIN_WORD_CHARACTERS, WORD_CHARACTERS - size), draw))
-        if size + sum(map(len, pseudo)) < MIN_CHARACTERS:
-            continue
-        rounds = min(MAX_CROPS, max(1, CROP_CHARACTERS // max(1, size)))
-        copies = own * min(MAX_COPIES, rounds)
-        crops = [crop(line, draw) for line in own for _ in range(rounds)]
-        result += [f"__label__{label} {text}\n" for text in copies + pseudo + crops if text]
-    random.Random(seed).shuffle(result)
-    yield from result
+def split(texts: Texts) -> tuple[Texts, dict[str, list[str]]]:
+    """(what is trained on, the tenth that is measured on)."""
+    kept = {k: {s: [x for x in lines if not is_held_out(x)] for s, lines in v.items()} for k, v in texts.items()}
+    held = {k: [x for lines in v.values() for x in lines if is_held_out(x)] for k, v in texts.items()}
+    return kept, held
 
 
-def train(paths: list[str], output: str, seed: int) -> str:
-    """Write the quantized model and, beside it, its SHA-256, which is returned."""
-    import fasttext
+def up_to(lines: Iterable[str], characters: float) -> list[str]:
+    """The first lines, until they have so many characters."""
+    taken = itertools.accumulate(map(len, lines := list(lines)), initial=0)
+    return [line for line, before in zip(lines, taken, strict=False) if before <= characters]
 
-    with tempfile.TemporaryDirectory() as folder:
-        text = os.path.join(folder, "train.txt")
-        with open(text, "w", encoding="utf-8") as file:
-            file.writelines(examples(paths, seed))
-        model = fasttext.train_supervised(text, **SETTINGS)
-        model.quantize(qnorm=True, dsub=2, verbose=0)
-        with storage.writing(output) as temporary:
-            model.save_model(temporary)
-    digest = hashlib.sha256(storage.read(output)).hexdigest()
+
+def repeated(pairs: list[tuple[str, int]], characters: int) -> str:
+    """About so many characters of words, in proportion to the square roots of their counts."""
+    roots = [count**0.5 for _, count in pairs]
+    each = characters / sum(root * (len(word) + 1) for root, (word, _) in zip(roots, pairs, strict=True))
+    return " ".join(word for root, (word, _) in zip(roots, pairs, strict=True) for _ in range(round(root * each)))
+
+
+def taken(by_source: dict[str, list[str]]) -> list[str]:
+    return [line for source, lines in sorted(by_source.items()) for line in up_to(lines, SHARE.get(source, 1e12))]
+
+
+def text_of(label: str, texts: Texts, frequencies: Frequencies) -> str:
+    lines = taken(texts.get(label, {}))
+    if label in frequencies:
+        lines.append(repeated(frequencies[label], WORD_CHARACTERS))
+    return "\n".join(lines)
+
+
+def trained(texts: Texts, frequencies: Frequencies) -> dict[str, list[str]]:
+    """script -> the labels that are trained, sorted."""
+    found = defaultdict(list)
+    for label in sorted(language.languages().keys() - LEFT_OUT):
+        size = sum(map(len, taken(texts.get(label, {}))))
+        if size >= (MIN_CHARACTERS if label in frequencies else ENOUGH):
+            found[language_model.script_of(label)].append(label)
+    return {script: [*found[script], *_ALSO.get(script, ())] for script in sorted(found)}
+
+
+def counted(text: str, script: str) -> np.ndarray:
+    """(buckets,) float32: how often each feature occurs."""
+    bits = BITS[script]
+    return np.bincount(language_model.features(text, script, bits), minlength=1 << bits).astype(np.float32)
+
+
+def bare(text: str) -> str:
+    """Text without accents and other marks."""
+    return unicodedata.normalize("NFC", regex.sub(r"\p{Mn}+", "", unicodedata.normalize("NFD", text)))
+
+
+def count(texts: Texts, frequencies: Frequencies) -> Counts:
+    counts: Counts = {}
+    for script, labels in trained(texts, frequencies).items():
+        table = np.zeros((len(labels), 1 << BITS[script]), np.float32)
+        for place, label in enumerate(labels):
+            text = text_of(label, texts, frequencies)
+            table[place] = counted(text, script)
+            if script == "Latn" and (plain := bare(text)) != text:
+                table[place] += np.float32(BARE) * counted(plain, script)
+        counts[script] = labels, table
+    for group in SIBLINGS:
+        labels, table = counts.get(language_model.script_of(group[0]), ([], np.zeros((0, 0))))
+        if set(group) <= set(labels):
+            places = [labels.index(label) for label in group]
+            table[places] = told_apart(table[places], equal_counts(group, texts, frequencies))
+    return counts
+
+
+def equal_counts(group: tuple[str, ...], texts: Texts, frequencies: Frequencies) -> np.ndarray:
+    """(members, buckets): counts of siblings from the sources that all have, in equal amounts."""
+    own = [texts[label] for label in group]
+    lines: list[list[str]] = [[] for _ in group]
+    for source in sorted(set.intersection(*map(set, own))):
+        least = min(sum(map(len, by_source[source])) for by_source in own)
+        for mine, by_source in zip(lines, own, strict=True):
+            mine += up_to(by_source[source], min(least, SIBLING_SHARE))
+    if all(label in frequencies for label in group):
+        for mine, label in zip(lines, group, strict=True):
+            mine.append(repeated(frequencies[label], SIBLING_WORDS))
+    return np.array([counted("\n".join(mine), language_model.script_of(group[0])) for mine in lines])
+
+
+def told_apart(counts: np.ndarray, equal: np.ndarray) -> np.ndarray:
+    """Siblings' counts: their common distribution from `counts`, times how each differs from the others in `equal`."""
+    common = (counts / counts.sum(1, keepdims=True)).mean(0) * counts.sum(1).mean()
+    mean = (equal / equal.sum(1, keepdims=True)).mean(0)
+    own = (equal + SIBLING_MEAN * mean) / (equal.sum(1, keepdims=True) + SIBLING_MEAN)
+    ratio = np.divide(own, mean, out=np.ones_like(own), where=mean > 0)
+    return (1 - SIBLING_OWN) * common * ratio + SIBLING_OWN * counts
+
+
+def weigh(labels: list[str], counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(buckets, labels) uint8 weights and (labels,) biases of multinomial naive Bayes, each label smoothed toward the
+    mean: a feature gains log(1 + count / (SMOOTHING * mean)), and each one costs log(1 + size / SMOOTHING)."""
+    kept = np.where(counts > MIN_COUNT, counts, 0)
+    sizes = kept.sum(1, dtype=np.float64)
+    mean = sum(row / max(size, 1) for row, size in zip(kept, sizes, strict=True)) / len(kept)
+    base = np.where(mean > 0, SMOOTHING * mean, 1)
+    weights = np.empty(kept.shape[::-1], np.uint8)
+    for place, row in enumerate(kept):
+        gain = np.rint(np.log1p(row / base) / language_model.STEP)
+        weights[:, place] = np.minimum(gain, language_model.MAX_WEIGHT)
+    costs = np.log1p(sizes / SMOOTHING)
+    starts = np.array([COMMON_START if label in COMMON else 0.0 for label in labels])
+    return weights, np.rint(np.stack([costs, starts], 1) / language_model.STEP * 256).astype(np.int32)
+
+
+def model(counts: Counts) -> language_model.Model:
+    """The model, its probabilities not calibrated."""
+    parts = {k: (labels, BITS[k], *weigh(labels, table)) for k, (labels, table) in counts.items()}
+    return language_model.build(parts, 1, 1, language_cuts.GROUND)
+
+
+def train(paths: list[str], output: str, table: str = "") -> str:
+    """Write the model and, beside it, its SHA-256, which is returned. table: where languages.tsv goes, its recalls and
+    cuts as measured."""
+    texts, frequencies = read(paths)
+    kept, held = split(texts)
+    trial = language_cuts.calibrated(model(count(kept, frequencies)), held)
+    if table:
+        storage.write(table, language_cuts.rewritten(language_cuts.measure(trial, held)))
+    whole = dataclasses.replace(model(count(texts, frequencies)), scale=trial.scale, half=trial.half)
+    digest = language_model.write(output, whole)
     storage.write(output + ".sha256", digest + "\n")
     return digest
 
@@ -128,10 +253,10 @@ def train(paths: list[str], output: str, seed: int) -> str:
 def main() -> int:
     ask = settings.Parser(prog="python -m pipeline.train_language", description=__doc__)
     ask.add_argument("tables", nargs="+", metavar="TABLE", help="tab-separated tables, plain or .xz")
-    ask.add_argument("--output", required=True, metavar="FILE", help="where the model goes, .ftz")
-    ask.add_argument("--seed", type=int, default=0, help="seed of the drawn lines and their order (0)")
+    ask.add_argument("--output", required=True, metavar="FILE", help="where the model goes, .bin")
+    ask.add_argument("--table", default="", metavar="TSV", help="where languages.tsv goes, with measured cuts")
     chosen = ask.parse_args()
-    digest = train(chosen.tables, chosen.output, chosen.seed)
+    digest = train(chosen.tables, chosen.output, chosen.table)
     print(f"{chosen.output}\t{digest}")
     return terminal.DONE
 

@@ -127,6 +127,11 @@ def count_scripts(points: np.ndarray) -> dict[str, int]:
     return {SCRIPTS[k]: int(counts[k]) * _WEIGHTS.get(SCRIPTS[k], 1) for k in np.flatnonzero(counts).tolist()}
 
 
+def weight(script: str) -> int:
+    """How many letters of an alphabet a sign of this script stands for."""
+    return _WEIGHTS.get(script, 1)
+
+
 def script(text: str) -> str:
     """ISO 15924 code of the script in which most of the text stands; Zyyy if it has no letters.
     Kana makes it Jpan, Hangul Kore, both with Han among them; Han alone is Hani (the language says Hans or Hant)."""

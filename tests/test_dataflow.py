@@ -92,7 +92,7 @@ def test_the_staged_package(jobs):
     for folder in ("corpus", "pipeline", "tokenizer"):
         here = {p.relative_to(ROOT).as_posix() for p in (ROOT / folder).rglob("*") if p.is_file()}
         assert {n for n in here if "__pycache__" not in n} <= names
-    assert {"pipeline/languages.tsv", "pipeline/models/language.ftz", "setup.py"} <= names
+    assert {"pipeline/languages.tsv", "pipeline/models/language.bin", "setup.py"} <= names
     assert {n.partition("/")[0] for n in names} & {"tests", "examples", "benchmarks"} == set()
 
 

@@ -55,8 +55,8 @@ def corpus(tmp_path_factory) -> Path:
     (folder / "type.toml").write_text('[extract]\nitem_bytes = "many"\n')
     (folder / "threshold.toml").write_text("[thresholds]\nmin_word = 3\n")
     (folder / "model.bin").write_bytes(b"no model at all")
-    model = Path("pipeline/models/language.ftz")
-    (folder / "cut.ftz").write_bytes(model.read_bytes()[:-100_000])
+    model = Path("pipeline/models/language.bin")
+    (folder / "cut.bin").write_bytes(model.read_bytes()[:-100_000])
     damaged = folder / "damaged"
     shutil.copytree(folder / "out", damaged)
     shard = next((damaged / "tokens").rglob("x*.arrow"))
@@ -93,7 +93,7 @@ MISTAKES = [
     ("pipeline extract {d}/crawl.warc.gz --output {d}/x --limit 0", "--limit 0"),
     ("pipeline extract {d}/crawl.warc.gz --output {d}/x --slice 4/3", "I/N"),
     ("pipeline extract {d}/crawl.warc.gz --output {d}/x --language-model {d}/model.bin", "model.bin"),
-    ("pipeline extract {d}/crawl.warc.gz --output {d}/x --language-model {d}/cut.ftz", "cut.ftz"),
+    ("pipeline extract {d}/crawl.warc.gz --output {d}/x --language-model {d}/cut.bin", "cut.bin"),
     ("pipeline extract {d}/crawl.warc.gz --output {d}/x --language-model {d}/none.ftz", "none.ftz"),
     ("pipeline extract {d}/crawl.warc.gz --output {d}/photos", "something else than a corpus"),
     ("pipeline extract {d}/crawl.warc.gz --output {d}/file/x", "file"),
@@ -116,7 +116,7 @@ MISTAKES = [
     ("trainer pretrain {d}/out/tokens --output {d}/m --size bse", "did you mean base?"),
     ("trainer pretrain {d}/out/tokens --output {d}/m --vocabulary {d}/other --size tiny --steps 2", "vocabulary"),
     ("trainer pretrain {d}/out/tokens --output {d}/photos --size tiny --steps 2", "photos"),
-    ("trainer pretrain {d}/damaged/tokens --output {d}/m2 --size tiny --steps 2 --sequence 32 --batch 2", "damaged"),
+    ("trainer pretrain {d}/damaged/tokens --output {d}/m2 --size tiny --steps 2 --sequence 32 --batch 16", "damaged"),
     ("trainer pretrain {d}/out/tokens --output {d}/m --language-weights xxx_Latn=1 --size tiny --steps 2", "xxx_Latn"),
     ("trainer inspect {d}/photos", "photos"),
     ("trainer pretrain {d}/out/tokens --output {d}/m --objectives mlm=1,rdt=50", "did you mean rtd?"),

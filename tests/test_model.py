@@ -151,11 +151,7 @@ def test_discriminator_logits_equal_hugging_face(batch, embedding):
     transformers, config, ours = _pair(embedding)
     theirs = transformers.ElectraForPreTraining(config).eval()
     _noise(theirs)
-    weights = _copy(theirs.electra, "embeddings", "discriminator")
-    for kind in ("weight", "bias"):
-        weights[f"discriminator_head.linear.{kind}"] = theirs.state_dict()[f"discriminator_predictions.dense.{kind}"]
-        weights[f"discriminator_out.{kind}"] = theirs.state_dict()[f"discriminator_predictions.dense_prediction.{kind}"]
-    missing, unexpected = ours.load_state_dict(weights, strict=False)
+    missing, unexpected = ours.load_state_dict(_weights(theirs), strict=False)
     assert not unexpected
     assert all(n.startswith("generator") for n in missing)
     tokens, sequences, positions, types = batch
@@ -188,3 +184,34 @@ def test_generator_logits_equal_hugging_face(batch, embedding):
     real = sequences > 0
     assert expected[real].std() > 0.1
     assert torch.allclose(found[real], expected[real], atol=1e-5, rtol=1e-5)
+
+
+def test_gradients_equal_hugging_face(batch):
+    """Of the discriminator's loss over all real tokens, in every weight: 1e-4 of its length."""
+    transformers, config, ours = _pair(64)
+    theirs = transformers.ElectraForPreTraining(config).eval()
+    _noise(theirs)
+    ours.load_state_dict(_weights(theirs), strict=False)
+    tokens, sequences, positions, types = batch
+    real, labels = sequences > 0, (tokens % 7 == 0).float()
+    found = ours.replaced(ours.discriminator(ours.embeddings(tokens, positions, types), see(sequences)))
+    expected = theirs(input_ids=tokens, attention_mask=sequences, token_type_ids=types).logits
+    for logits in (found, expected):
+        torch.nn.functional.binary_cross_entropy_with_logits(logits[real], labels[real]).backward()
+    with torch.no_grad():
+        for weight in theirs.parameters():
+            weight.copy_(weight.grad if weight.grad is not None else torch.zeros_like(weight))
+    gradients = _weights(theirs)
+    for name, weight in ours.named_parameters():
+        if name in gradients:
+            off = torch.linalg.norm(weight.grad - gradients[name])
+            assert off <= 1e-4 * torch.linalg.norm(gradients[name]) + 1e-7, name
+
+
+def _weights(theirs) -> dict:
+    """All of an ElectraForPreTraining under our names."""
+    weights = _copy(theirs.electra, "embeddings", "discriminator")
+    for kind in ("weight", "bias"):
+        weights[f"discriminator_head.linear.{kind}"] = theirs.state_dict()[f"discriminator_predictions.dense.{kind}"]
+        weights[f"discriminator_out.{kind}"] = theirs.state_dict()[f"discriminator_predictions.dense_prediction.{kind}"]
+    return weights

@@ -257,15 +257,15 @@ def test_tensorboard_needs_its_package_or_writes(folder, tmp_path):
 def test_two_processes_give_the_losses_of_one(folder, tmp_path):
     """gloo, each process with its share of the optimizer; steps apart from rounding. Stopped half-way the run goes on
     in one process and ends with the same losses."""
-    run(folder, tmp_path / "one", log_every=1)
+    run(folder, tmp_path / "one")
     script = tmp_path / "train.py"
     values = {"root": str(ROOT), "tests": str(ROOT / "tests"), "folder": folder, "output": str(tmp_path / "two")}
-    script.write_text(_SCRIPT.format(changes={"log_every": 1}, limit=6, **values))
+    script.write_text(_SCRIPT.format(changes={}, limit=6, **values))
     environment = {k: v for k, v in os.environ.items() if not k.startswith("OMP")} | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
     subprocess.run(command, check=True, env=environment, timeout=120)
     assert [line["step"] for line in lines(tmp_path / "two")] == list(range(1, 7))
-    assert run(folder, tmp_path / "two", log_every=1) == 0
+    assert run(folder, tmp_path / "two") == 0
     one, two = (lines(tmp_path / name) for name in ("one", "two"))
     for a, b in zip(one, two, strict=True):
         for name in ("loss", "generator_loss", "discriminator_loss", "order_loss", "replaced_share", "auc"):
@@ -276,7 +276,7 @@ def test_it_learns(tmp_path):
     """Text with something to learn: the generator gets below a blind guess (ln 512 = 6.24 nats), the discriminator
     tells replaced tokens from real ones."""
     folder = write_folder(tmp_path / "tokens", tokens=60_000)
-    changes = {"steps": 150, "batch": 16, "learning_rate": 1e-3, "log_every": 50, "save_every": 150}
+    changes = {"steps": 150, "batch": 16, "learning_rate": 1e-3, "save_every": 150}
     assert run(folder, tmp_path / "model", **changes) == 0
     found = lines(tmp_path / "model", "validation")[-1]
     assert found["generator_loss"] < 5.8
@@ -318,7 +318,7 @@ def test_other_settings_in_the_same_folder(folder, whole, tmp_path):
 
 def test_operational_settings_may_change(folder, tmp_path):
     run(folder, tmp_path / "model", limit=3)
-    assert run(folder, tmp_path / "model", log_every=2, keep=1, save_every=100) == 0
+    assert run(folder, tmp_path / "model", keep=1, save_every=100) == 0
     assert last(tmp_path / "model").name == "step-00000012"
 
 

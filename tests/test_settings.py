@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus import settings
+from corpus import settings, toml
 from corpus.settings import (
     SECTIONS,
     Extract,
@@ -25,7 +25,6 @@ from corpus.settings import (
     read_config,
     resolve,
     substance,
-    to_toml,
 )
 from corpus.terminal import UserError
 
@@ -221,14 +220,14 @@ def extracts(draw):
 @given(extracts(), st.lists(WORDS.filter(bool), max_size=3), st.floats(0, 1e9))
 def test_toml_and_back(extract, labels, alpha):
     select = Select(languages=tuple(sorted(labels)), max_copies=alpha)
-    tables = tomllib.loads(to_toml({"extract": extract, "select": select}))
+    tables = tomllib.loads(toml.write({"extract": extract, "select": select}))
     assert build(Extract, tables["extract"], "extract") == extract
     assert build(Select, tables["select"], "select") == select
 
 
 def test_the_defaults_go_through_a_file(tmp_path):
     everything = {name: section() for name, section in SECTIONS.items()}
-    tables = read_config(config(tmp_path, to_toml(everything)))
+    tables = read_config(config(tmp_path, toml.write(everything)))
     assert {name: build(SECTIONS[name], table, name) for name, table in tables.items()} == everything
 
 

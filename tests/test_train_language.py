@@ -1,65 +1,102 @@
-"""What the language model is trained on: drawn the same way each time, thin labels left out or filled up."""
+"""What the language model is counted from: the same each time, thin labels left out, siblings on equal text."""
 
 import hashlib
-import random
 
+import numpy as np
 import pytest
 
-from pipeline import fasttext_file, train_language
+from pipeline import language, language_model, train_language
 
 LINES = {
     "eng_Latn": "The committee will publish its long report about the new school at the end of the month number",
     "fin_Latn": "Valiokunta julkaisee raporttinsa uudesta koulusta kuukauden lopussa ja sitten taas kerran numero",
+    "rus_Cyrl": "Комитет опубликует свой отчёт о новой школе в конце месяца и потом ещё один раз номер",
+    "srp_Cyrl": "Комитет ће објавити свој извештај о новој школи крајем месеца и затим још једном број",
 }
+WORDS = "label\tbcp47\tword\tcount\nsmo_Latn\tsm\to\t900\nsmo_Latn\tsm\tle\t400\nsmo_Latn\tsm\tupu\t100\n"
 
 
-@pytest.fixture
-def tables(tmp_path):
-    text = tmp_path / "text.tsv"
-    rows = [f"{label}\ttest\t{line} {'xyzab'[k % 5]}\n" for label, line in LINES.items() for k in range(100)]
-    rows += [
-        "tah_Latn\ttest\tTeie te hoê reta poto\n",
-        "pcm_Latn\ttest\tHow you dey\n" * 900,
-        "qqq_Latn\ttest\tabc\n" * 9000,
-    ]
-    text.write_text("label\tsource\ttext\n" + "".join(rows), encoding="utf-8")
-    frequencies = tmp_path / "words.tsv"
-    frequencies.write_text("label\tbcp47\tword\tcount\nsmo_Latn\tsm\to\t9\nsmo_Latn\tsm\tle\t4\n", encoding="utf-8")
-    return [str(text), str(frequencies)]
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tables")
+    rows = [f"{label}\ttest\t{line} {k}{'xyzab'[k % 5]}\n" for label, line in LINES.items() for k in range(110)]
+    rows += ["tah_Latn\ttest\tTeie te hoê reta poto\n", "smo_Latn\ttest\tO le upu lenei e uiga i le aoga fou\n" * 150]
+    rows += ["pcm_Latn\ttest\tHow you dey\n" * 900, "qqq_Latn\ttest\tabc\n" * 9000]
+    (folder / "text.tsv").write_text("label\tsource\ttext\n" + "".join(rows), encoding="utf-8")
+    (folder / "words.tsv").write_text(WORDS, encoding="utf-8")
+    return [str(folder / "text.tsv"), str(folder / "words.tsv")]
 
 
-def test_examples(tables):
-    lines = list(train_language.examples(tables, 0))
-    assert lines == list(train_language.examples(tables, 0))
-    assert lines != list(train_language.examples(tables, 1))
-    labels = {line.split(" ")[0] for line in lines}
-    assert labels == {
-        "__label__eng_Latn",
-        "__label__fin_Latn",
-        "__label__smo_Latn",
-    }  # tah thin, pcm left out, qqq unknown
-    assert all(line.endswith("\n") and line == line.lower().replace("_latn", "_Latn") for line in lines)
-    drawn = [line for line in lines if line.startswith("__label__smo_Latn")]
-    assert sum(len(line) - len("__label__smo_Latn ") - 1 for line in drawn) >= train_language.WORD_CHARACTERS
+def test_which_labels_are_trained(tables):
+    found = train_language.trained(*train_language.read(tables))
+    # tah is thin, pcm left out, qqq unknown; smo has a word list
+    assert found == {
+        "Cyrl": ["rus_Cyrl", "srp_Cyrl"],
+        "Latn": ["eng_Latn", "fin_Latn", "smo_Latn", "srp_Latn"],
+    }
 
 
-@pytest.mark.parametrize(
-    "line", ["one", "one two", "a b c d e f g h i j k l m", "中文没有空格所以按字符来剪切这一行文字"]
-)
-def test_crop_is_a_piece(line):
-    draw = random.Random(0)
-    for _ in range(50):
-        piece = train_language.crop(line, draw)
-        assert piece
-        assert piece in line
-        assert len(piece.split(" ")) <= 9
+def test_serbian_in_both_alphabets():
+    assert train_language.in_latin("Љубав, Џон, ђак и чај!") == "ljubav, džon, đak i čaj!"
+
+
+def test_held_out_lines_are_a_tenth_of_each_source(tables):
+    texts, _ = train_language.read(tables)
+    kept, held = train_language.split(texts)
+    for label in LINES:
+        assert sorted(kept[label]["test"] + held[label]) == sorted(texts[label]["test"])
+        assert 1 <= len(held[label]) <= 30
+
+
+def test_a_source_gives_its_share():
+    assert train_language.up_to(["abc"] * 10, 5) == ["abc", "abc"]
+    text = train_language.taken({"mediawiki": ["x" * 1_000] * 100, "cv": ["y" * 1_000] * 100})
+    assert sum(line[0] == "x" for line in text) * 1_000 == train_language.SHARE["mediawiki"] + 1_000
+    assert sum(line[0] == "y" for line in text) == 100
+
+
+def test_words_stand_by_the_roots_of_their_counts():
+    text = train_language.repeated([("aa", 900), ("bb", 400), ("cc", 100)], 1_800).split(" ")
+    assert [text.count(word) for word in ("aa", "bb", "cc")] == [300, 200, 100]
+
+
+def test_text_without_accents():
+    assert train_language.bare("Čeština, Tiếng Việt, ñ ß") == "Cestina, Tieng Viet, n ß"
+
+
+def test_weights():
+    """A feature that only one label shows weighs there alone; one that all share weighs the same in all."""
+    counts = np.array([[100, 0, 50, 1], [0, 100, 50, 0]], np.float32)
+    weights, biases = train_language.weigh(["aaa_Latn", "bbb_Latn"], counts)
+    gain = np.log1p(100 / (train_language.SMOOTHING * 100 / 150 / 2)) / language_model.STEP
+    assert weights[:2].tolist() == [[round(gain), 0], [0, round(gain)]]
+    assert weights[2, 0] == weights[2, 1]
+    assert weights[3].tolist() == [0, 0]  # seen once
+    assert (biases[:, 0] == round(np.log1p(150 / train_language.SMOOTHING) / language_model.STEP * 256)).all()
+    assert (biases[:, 1] == 0).all()
+    assert train_language.weigh(["eng_Latn"], counts[:1])[1][0, 1] > 0
+
+
+def test_siblings_differ_as_their_equal_text_does():
+    counts = np.array([[400, 0, 100, 500], [0, 0, 100, 0]], np.float32)  # the first has a kind of text more
+    equal = np.array([[0, 0, 80, 20], [0, 0, 20, 80]], np.float32)
+    told = train_language.told_apart(counts, equal)
+    assert told[1, 0] > 0  # what no equal text shows speaks for neither
+    own = train_language.SIBLING_OWN * counts
+    assert (told - own)[0, 0] == pytest.approx((told - own)[1, 0])
+    assert (told - own)[0, 2] > (told - own)[1, 2]
+    assert (told - own)[0, 3] < (told - own)[1, 3]
 
 
 def test_training_twice_gives_the_same_bytes(tables, tmp_path, monkeypatch):
-    monkeypatch.setitem(train_language.SETTINGS, "bucket", 1_000)
-    digests = [train_language.train(tables, str(tmp_path / name), 0) for name in ("a.ftz", "b.ftz")]
-    assert digests[0] == digests[1] == hashlib.sha256((tmp_path / "b.ftz").read_bytes()).hexdigest()
-    assert (tmp_path / "a.ftz.sha256").read_text().strip() == digests[0]
-    model = fasttext_file.load(str(tmp_path / "a.ftz"))
-    assert model.normalised
-    assert model.predict("koulusta kuukauden lopussa\n", 1, 0.0, "strict")[0][1] == "__label__fin_Latn"
+    monkeypatch.setattr(train_language, "BITS", dict.fromkeys(("Latn", "Cyrl"), 10))
+    paths = [str(tmp_path / name) for name in ("a.bin", "b.bin")]
+    digests = [train_language.train(tables, path, str(tmp_path / "languages.tsv")) for path in paths]
+    assert digests[0] == digests[1] == hashlib.sha256((tmp_path / "b.bin").read_bytes()).hexdigest()
+    assert (tmp_path / "a.bin.sha256").read_text().strip() == digests[0]
+    model = language_model.read(paths[0])
+    rows = model.rank_texts(["koulusta kuukauden lopussa", "о новой школе в конце", "о новој школи крајем"])
+    assert [model.labels[k] for k in rows[:, 7]] == ["fin_Latn", "rus_Cyrl", "srp_Cyrl"]
+    table = (tmp_path / "languages.tsv").read_text(encoding="utf-8").splitlines()
+    assert len(table) == 1 + len(language.languages())
+    assert [row.split("\t")[6] for row in table if row.startswith("fin_Latn")] == ["1.00"]

@@ -87,5 +87,5 @@ def write_folder(folder: Path, tokens: int = 20_000, seed: int = 0, languages=("
 
 def quick(**changes) -> Pretrain:
     """Settings of a run of seconds."""
-    values = {"size": "tiny", "sequence": 64, "batch": 4, "steps": 12, "log_every": 4, "save_every": 6, "device": "cpu"}
+    values = {"size": "tiny", "sequence": 64, "batch": 4, "steps": 12, "save_every": 6, "device": "cpu"}
     return Pretrain(**{**values, **changes})

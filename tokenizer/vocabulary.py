@@ -188,9 +188,7 @@ def train(sentences: Iterable[str], settings: settings_of.Vocabulary, folder: st
     no sampling of its own: the same lines in the same order give the same bytes. A sample too small for the wanted
     size gives fewer pieces and a smaller vocabulary. Errors: UserError, StepError.
     """
-    wanted = round_up(settings.size)
-    if wanted < SMALLEST:
-        raise UserError(f"--size: {settings.size} leaves no room for letters; give {SMALLEST} or more")
+    wanted = sized(settings)
     lines = [escape(s) for s in sentences]  # SentencePiece takes twenty times as much
     fit = _pruned if settings.model == "pruned" else _fit
     vocabulary = Vocabulary(fit(lines, settings, wanted - SPARE, required), folder)
@@ -200,6 +198,13 @@ def train(sentences: Iterable[str], settings: settings_of.Vocabulary, folder: st
         given = f"{vocabulary.pieces:,} pieces, so the size is {vocabulary.size:,}, not {wanted:,}"
         say(f"{folder}: the sample gives only {given}")
     return vocabulary
+
+
+def sized(settings: settings_of.Vocabulary) -> int:
+    """The size that is asked for, as a multiple of 128. Errors: UserError."""
+    if (wanted := round_up(settings.size)) < SMALLEST:
+        raise UserError(f"--size: {settings.size} leaves no room for letters; give {SMALLEST} or more")
+    return wanted
 
 
 def _listed(vocabulary: Vocabulary) -> Iterator[str]:

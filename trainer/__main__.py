@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from corpus import settings, terminal
+from corpus import settings, terminal, toml
 from corpus.settings import Finetune, Parser, Pretrain
 from corpus.terminal import UserError
 
@@ -203,7 +203,7 @@ def _settings(names: argparse.Namespace, section: type):
         raise UserError(f"--limit: {names.limit} is too few; give 1 or more")
     if names.print_config:
         title = next(n for n, s in settings.SECTIONS.items() if s is section)
-        print(settings.to_toml({title: chosen}), end="")
+        print(toml.write({title: chosen}), end="")
         return None
     return chosen
 

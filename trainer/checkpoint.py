@@ -65,7 +65,7 @@ def claim_empty(output: str) -> None:
 
 def copy_vocabulary(folder: str, output: str) -> None:
     """The files of a vocabulary's folder beside a model."""
-    for name in ("spm.model", "spm.vocab", "tokenizer.json"):
+    for name in ("spm.model", "spm.vocab", "tokenizer.json", "tokenizer_config.json"):
         if os.path.exists(f"{folder}/{name}"):
             storage.write(f"{output}/{VOCABULARY}/{name}", storage.read(f"{folder}/{name}"))
 

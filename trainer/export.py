@@ -91,19 +91,21 @@ def _write(folder: str, weights: dict[str, torch.Tensor], config: dict) -> str:
 
 
 def _tokenizer(vocabulary: str, output: str, length: int) -> None:
-    """The vocabulary's files; tokenizer.json, where there is one, with what AutoTokenizer asks for beside it."""
+    """The vocabulary's files, and what AutoTokenizer asks for beside a tokenizer.json. length: tokens that the model
+    takes."""
     for name in sorted(os.listdir(vocabulary)):
         storage.write(f"{output}/{name}", storage.read(f"{vocabulary}/{name}"))
-    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]",
-               "mask_token": "[MASK]"}  # fmt: skip
-    names = ["input_ids", "token_type_ids", "attention_mask"]
-    values = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": length, "model_input_names": names}
-    if os.path.exists(f"{output}/tokenizer.json"):
-        storage.write(f"{output}/tokenizer_config.json", json.dumps({**values, **special}, indent=2) + "\n")
-    else:
-        say(
-            f"export: no tokenizer.json beside {vocabulary}; AutoTokenizer will not open the folder, spm.model is there"
-        )
+    if not os.path.exists(f"{output}/tokenizer.json"):
+        say(f"export: no tokenizer.json in {vocabulary}, so AutoTokenizer will not open the folder; spm.model is there")
+        return
+    path = f"{output}/tokenizer_config.json"
+    names = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")}
+    values: dict[str, object] = {"tokenizer_class": "PreTrainedTokenizerFast", **names}
+    if os.path.exists(path):
+        values = json.loads(storage.read(path))
+    inputs = ["input_ids", "token_type_ids", "attention_mask"]
+    values |= {"model_max_length": length, "model_input_names": inputs}
+    storage.write(path, json.dumps(values, indent=1) + "\n")
 
 
 def _graphs(made: TaskModel | Body, output: str, quiet: bool) -> list[str]:

@@ -166,7 +166,7 @@ def _check(tokens: str, settings: Pretrain, manifest: Manifest, vocabulary: Voca
             f"{tokens}: shards of another vocabulary ({manifest.vocabulary[:12]}, this one is "
             f"{vocabulary.digest[:12]}); give theirs with --vocabulary, or tokenize again"
         )
-    for name in ("batch", "accumulate", "steps", "log_every", "save_every", "ngram"):
+    for name in ("batch", "accumulate", "steps", "save_every", "ngram"):
         if getattr(settings, name) < 1:
             raise UserError(f"--{name.replace('_', '-')}: 0 is too few; give 1 or more")
     hidden = schedule.schedule(settings.mask, "--mask").most

@@ -1,0 +1,52 @@
+"""Words by frequency out of the package wordfreq, as a table label, bcp47, word, count for train_language:
+python -m pipeline.word_lists WORDFREQ.whl --output FILE.tsv
+
+`pip download --no-deps wordfreq==3.1.1` fetches the wheel. Its lists are CC BY-SA 4.0 (Robyn Speer; from Wikipedia,
+subtitles, news, books and the web). Taken are those of large languages for which UNILEX has none: a language that has
+no list loses lines to its neighbours that have one.
+"""
+
+import gzip
+import sys
+import zipfile
+from collections.abc import Iterator
+
+from corpus import settings, storage, terminal
+
+LISTS = {
+    "en": "eng_Latn", "he": "heb_Hebr", "is": "isl_Latn", "lt": "lit_Latn", "nb": "nob_Latn", "ru": "rus_Cyrl",
+    "sk": "slk_Latn", "vi": "vie_Latn",
+}  # fmt: skip
+WORDS = 10_000
+"""Words of each list, the most frequent first."""
+
+
+def words(data: bytes) -> Iterator[tuple[str, int]]:
+    """(word, how often in 100 million) of a list in wordfreq's form: msgpack of a head and, for each hundredth of a
+    power of ten below 1, the words that make up so much of all text."""
+    import msgpack
+
+    _, *steps = msgpack.unpackb(gzip.decompress(data), raw=False)
+    for place, same in enumerate(steps):
+        yield from ((word, max(1, round(10 ** (8 - place / 100)))) for word in same if word.isalpha())
+
+
+def rows(wheel: str) -> Iterator[tuple[str, str, str, int]]:
+    with zipfile.ZipFile(wheel) as archive:
+        for code, label in sorted(LISTS.items()):
+            found = words(archive.read(f"wordfreq/data/small_{code}.msgpack.gz"))
+            yield from ((label, code, word, count) for (word, count), _ in zip(found, range(WORDS), strict=False))
+
+
+def main() -> int:
+    ask = settings.Parser(prog="python -m pipeline.word_lists", description=__doc__)
+    ask.add_argument("wheel", metavar="WHEEL", help="the package wordfreq as it is fetched")
+    ask.add_argument("--output", required=True, metavar="FILE", help="the table, .tsv")
+    chosen = ask.parse_args()
+    head = ("label", "bcp47", "word", "count")
+    storage.write(chosen.output, "".join("\t".join(map(str, row)) + "\n" for row in (head, *rows(chosen.wheel))))
+    return terminal.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(terminal.run(main))

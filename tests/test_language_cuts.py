@@ -1,0 +1,66 @@
+"""What scores are worth: cuts by false positives, pieces of every length, the table written again."""
+
+import pytest
+
+from pipeline import language, language_cuts, language_model
+
+MODEL = language_model.read(language.SHIPPED)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "want"),
+    [
+        ([], 0.5),
+        ([(0.9, 5e-5), (0.8, 4e-5)], 0.5),  # so few may pass
+        ([(0.9, 5e-5), (0.8, 5e-5), (0.701, 5e-5)], 0.71),
+        ([(0.99, 2e-4)], 0.95),  # a cut that keeps text must be left
+        ([(0.3, 1.0)], 0.5),
+    ],
+)
+def test_cut(wrong, want):
+    assert language_cuts.cut(wrong) == want
+
+
+def test_chosen_lines_are_spread():
+    lines = [f"a line that is long enough {k}" for k in range(1_000)]
+    chosen = language_cuts.chosen([*lines, "short"])
+    assert len(chosen) == language_cuts.LINES
+    assert chosen[0] == lines[0]
+    assert lines.index(chosen[-1]) > 850
+
+
+def test_pieces():
+    lines = [" ".join(f"w{k}" for k in range(30))] * 12
+    found = language_cuts.pieces(lines)
+    assert [len(piece.split(" ")) for piece in found[:5]] == [2, 4, 8, 16, 30]
+    assert [len(piece.split(" ")) for piece in found[12:]] == [180, 180]
+    assert language_cuts.piece("漢字" * 50, 1) == "漢字" * 8
+
+
+def test_siblings():
+    assert language_cuts.are_siblings("nob_Latn", "dan_Latn")
+    assert not language_cuts.are_siblings("nob_Latn", "fin_Latn")
+    assert not language_cuts.are_siblings("fin_Latn", "swe_Latn")
+
+
+def test_measured_on_lines():
+    held = {
+        "fin_Latn": ["Valiokunta julkaisee raporttinsa uudesta koulusta kuukauden lopussa."] * 3,
+        "swe_Latn": ["Utskottet publicerar sin rapport om den nya skolan.", "Tämä on suomea eikä ruotsia."],
+    }
+    measured = language_cuts.measure(MODEL, held)
+    assert measured["fin_Latn"][0] == 1.0
+    assert measured["swe_Latn"] == (0.5, 0.5)
+    assert measured["fin_Latn"][1] == 0.95  # a quarter of all lines of others, at a score near 1
+    assert measured["deu_Latn"] == (None, 0.5)
+    table = language_cuts.rewritten(measured).splitlines()
+    assert next(row for row in table if row.startswith("fin_Latn")).split("\t")[5:7] == ["0.95", "1.00"]
+
+
+def test_calibration_lowers_the_loss():
+    held = {
+        "nob_Latn": ["Jeg liker å lese bøker om historien til landet vårt og reise"] * 3,
+        "dan_Latn": ["Jeg kan godt lide at læse bøger om historien og at rejse"] * 3,
+    }
+    texts = {k: language_cuts.pieces(v) for k, v in held.items()}
+    assert language_cuts.loss(language_cuts.calibrated(MODEL, held), texts) <= language_cuts.loss(MODEL, texts)
