@@ -8,6 +8,7 @@ from task_model import write_examples, write_model
 
 from corpus.settings import Finetune
 from corpus.terminal import UserError
+from tokenizer import huggingface
 from tokenizer.vocabulary import Vocabulary
 from trainer import checkpoint, evaluate, export, finetune, head, hugging, prediction, task, texts
 from trainer.__main__ import main
@@ -149,3 +150,20 @@ def test_folders_of_others(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"x")
     with pytest.raises(UserError, match="not readable"):
         hugging.read(str(tmp_path))
+
+
+def test_auto_tokenizer_gives_our_ids(tmp_path):
+    """Where the vocabulary's folder holds tokenizer.json, as python -m tokenizer train leaves it."""
+    transformers = pytest.importorskip("transformers")
+    model = write_model(tmp_path / "model")
+    vocabulary = Vocabulary.load(str(model / "vocabulary"))
+    (model / "vocabulary" / "tokenizer.json").write_text(huggingface.tokenizer(vocabulary))
+    (model / "vocabulary" / "tokenizer_config.json").write_text(huggingface.config(64))
+    export.export(str(model), str(tmp_path / "out"), onnx_files=False, quiet=True)
+    found = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert found.model_max_length == 512  # the model's, not the vocabulary's
+    for text in ("All human beings are born free.\n人人生而自由", "x"):
+        ours = [2, *vocabulary.encode([text])[0].tolist(), 3]
+        assert found(text)["input_ids"] == ours
+    lengths = [len(found(word)["input_ids"]) for word in ("free", "equal")]
+    assert found("free", "equal")["token_type_ids"] == [0] * lengths[0] + [1] * (lengths[1] - 1)
