@@ -107,7 +107,7 @@ def main() -> None:
     for row, (function, _) in ROWS.items():
         python = names.peers if function is datatrove else sys.executable
         if python:
-            command = [python, __file__, names.crawl, "--pages", str(names.pages), "--row", row]
+            command = [python, "-m", "benchmarks.extract", names.crawl, "--pages", str(names.pages), "--row", row]
             answer = subprocess.run(
                 command,
                 stdout=subprocess.PIPE,

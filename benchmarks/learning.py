@@ -117,7 +117,7 @@ def sib(folder: Path, model: Path, seed: int) -> dict:
     out, data = folder / f"{model.name}-sib", SHARED / "tasks" / "sib200_dev.jsonl.xz"
     if not (out / "metrics.json").exists():
         shutil.rmtree(out, ignore_errors=True)
-        flags = ["--languages", ",".join(TASK), "--epochs", 3, "--length", 96, "--tuning-rate", 5e-4, "--seed", seed]
+        flags = ["--languages", ",".join(TASK), "--epochs", 5, "--length", 96, "--tuning-rate", 1e-3, "--seed", seed]
         run(trainer, "finetune", model, "--train", data, "--dev", data, "--output", out, *flags)
     return json.loads((out / "metrics.json").read_text())["figures"]["dev"]
 
@@ -169,7 +169,7 @@ def alignment(folder: Path, methods: Sequence[str] = METHODS) -> dict:
         out = folder / f"aligned-{method}"
         told = folder / f"aligned-{method}.txt"
         if not told.exists():
-            flags = ["--languages", ",".join(PAIRS), "--method", method, "--epochs", 3, "--tuning-rate", 5e-4]
+            flags = ["--languages", ",".join(PAIRS), "--method", method, "--epochs", 3, "--tuning-rate", 1e-3]
             told.write_text(run(trainer, "align", folder / "rtd-0", "--pairs", data, "--output", out, *flags))
         values = [float(v) for v in re.findall(r"^mean of \d+ +([\d.]+)", told.read_text(), re.M)]
         found[method] = values

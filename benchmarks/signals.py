@@ -120,7 +120,7 @@ ROWS = {"ours": ours, "datatrove": datatrove}
 
 
 def run(python: str, row: str, path: str) -> dict:
-    command = [python, __file__, "--row", row, "--texts", path]
+    command = [python, "-m", "benchmarks.signals", "--row", row, "--texts", path]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout)
 
 

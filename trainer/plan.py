@@ -90,7 +90,8 @@ def plan(
     weights, (wanted, share) = _weights(settings, manifest), _objectives(settings, parallel)
     pieces = vocabulary.table()
     common, order = (tokens, manifest, settings.sequence, pieces.sentence_end), wanted["order"].most > 0
-    stream = Stream(*common, seed=settings.seed, weights=weights, order=order)
+    samples = settings.steps * settings.batch
+    stream = Stream(*common, seed=settings.seed, weights=weights, samples=samples, order=order)
     validation = None
     if any(s.validation and s.tokens for s in manifest.shards):
         validation = Stream(*common, seed=settings.seed, validation=True, order=order)
