@@ -7,6 +7,7 @@ one process, the extractors in turn. Peers that are not installed are left out.
 
 import argparse
 import collections
+import functools
 import importlib.util
 import os
 import time
@@ -23,16 +24,10 @@ def resiliparse(html: str) -> str:
     return content._text(tree, True)
 
 
-def trafilatura(html: str) -> str:
+def trafilatura(html: str, **mode: bool) -> str:
     import trafilatura as peer
 
-    return peer.extract(html) or ""
-
-
-def trafilatura_fast(html: str) -> str:
-    import trafilatura as peer
-
-    return peer.extract(html, fast=True) or ""
+    return peer.extract(html, **mode) or ""
 
 
 def readability(html: str) -> str:
@@ -51,7 +46,9 @@ def justext(html: str) -> str:
 PEERS: dict[str, tuple[str, Callable[[str], str]]] = {
     "resiliparse": ("resiliparse", resiliparse),
     "trafilatura": ("trafilatura", trafilatura),
-    "trafilatura fast": ("trafilatura", trafilatura_fast),
+    "trafilatura fast": ("trafilatura", functools.partial(trafilatura, fast=True)),
+    "- precision": ("trafilatura", functools.partial(trafilatura, favor_precision=True)),
+    "- recall": ("trafilatura", functools.partial(trafilatura, favor_recall=True)),
     "readability": ("readability", readability),
     "justext, English": ("justext", justext),
 }
