@@ -9,7 +9,7 @@ setup: .venv/made
 .venv/made: setup.py constraints.txt $(wildcard pipeline/*.[ch] trainer/*.c)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev,export,content]'
 	touch .venv/made
 
 demo: setup
