@@ -205,7 +205,7 @@ def _rules(corpus: Corpus, row: dict[str, Any]) -> Iterator[str]:
         if reason.is_drop or not (asked or bits & reason.bit):
             continue
         verdict = "FAIL" if bits & reason.bit else "pass"
-        yield f"    {verdict}  {reason.name:<16}{_seen(corpus, reason, row)}"
+        yield f"    {verdict}  {reason.name:<21}{_seen(corpus, reason, row)}"
 
 
 def _judge(corpus: Corpus, row: dict[str, Any]) -> int:

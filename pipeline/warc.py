@@ -20,7 +20,10 @@ _SKIPPABLE = b"\x2a\x4d\x18"
 _COMPRESSED = (GZIP, ZSTD, ZSTD_DICTIONARY)
 _MAX_DICTIONARY = 64 << 20
 
-_ARC_LINE = re.compile(rb"[a-z]{3,9}:[^\s]* [0-9a-f.:]+ \d{8,14} \S+ .*?\d+$")
+_ARC = rb"[a-z]{3,9}:[^\s]* [0-9a-f.:]+ \d{8,20} \S+ (?:[^\n]*? )?(?:-?\d+|[a-z]{1,9})"
+"""A line that begins an ARC record; some writers put -1 or a word where its length belongs."""
+_ARC_LINE = re.compile(_ARC + rb"$")
+_NEXT_ARC = re.compile(rb"\n(?=" + _ARC + rb"\r?\n)")
 _VERSION = re.compile(rb"WARC/\d[^\s]{0,8}[ \t]*\r*$", re.IGNORECASE)
 _NEXT_RECORD = re.compile(rb"(?:^|\n)WARC/\d[.\d]{0,6}\r?\n[A-Za-z-]+:", re.IGNORECASE)
 
@@ -244,7 +247,8 @@ class Reader:
 
     def _record(self, section: Section, begin: int, index: int) -> Record:
         headers = _header(section)
-        size = _content_length(headers)
+        size = _content_length(headers) if "arc" not in headers or headers["content-length"].isdigit() else -1
+        size = size if size >= 0 else self._length_up_to_next(section)
         if isinstance(section, Plain) and section.here + size > self.size + 4 and self._goes_on(section, size):
             raise Broken(f"Content-Length {size} leads past the end of the file")
         body, count = self._body(section, size)
@@ -254,6 +258,15 @@ class Reader:
             self._close(section, begin, size)
         kind = headers.get("warc-type", "").lower()
         return Record(kind, headers, body, begin, index, 0, size, count < size)
+
+    def _length_up_to_next(self, section: Section) -> int:
+        """The length of an ARC record that does not tell it: up to the next record, within the limit."""
+        searched = 0
+        while not (match := _NEXT_ARC.search(section.buffer, max(0, searched - 2048))):
+            searched = len(section.buffer)
+            if searched > self.limit or section.done or not section.fill():
+                return searched
+        return match.start()
 
     def _goes_on(self, section: Plain, size: int) -> bool:
         """Whether a Content-Length that leads past the file's end is wrong, not the file cut short."""
@@ -337,7 +350,7 @@ def _fields(block: bytes) -> dict[str, str]:
 def _arc_header(section: Section, end: int) -> dict[str, str]:
     line = section.take(end + 1).decode("utf-8", "replace").strip()
     parts = line.split()
-    if len(parts) < 5 or not parts[-1].isdigit():
+    if len(parts) < 5 or not (parts[-1].isdigit() or _ARC_LINE.match(line.encode())):
         raise Broken(f"neither a WARC nor an ARC header: {line[:40]!r}")
     date = re.sub(r"^(\d{4})(\d\d)(\d\d)(\d\d)?(\d\d)?(\d\d)?.*", r"\1-\2-\3T\4:\5:\6Z", parts[2])
     kind = "warcinfo" if parts[0].startswith("filedesc:") else "response" if "http" in parts[0][:5] else "resource"
