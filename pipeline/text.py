@@ -48,11 +48,16 @@ def _table() -> np.ndarray:
 def clean(text: str) -> str:
     """Web text as it was meant: see the module. Halves of surrogate pairs are joined where two belong together, else
     dropped. Lines end in '\\n', are stripped, at most one in a row is empty."""
+    if "\r\n" in text:
+        text = text.replace("\r\n", "\n")
     try:
-        text.encode("utf-8")
+        return _at_rest(text)
     except UnicodeEncodeError:
-        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
-    text = text.replace("\r\n", "\n")
+        return _at_rest(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore"))
+
+
+def _at_rest(text: str) -> str:
+    """Repaired and tidied until neither changes anything. Errors: as _look."""
     sound: set[str] = set()
     for _ in range(MAX_ROUNDS):
         before = text
@@ -102,8 +107,9 @@ def tidy(text: str) -> str:
 
 
 def _look(text: str) -> tuple[bool, str]:
-    """Whether there may be encoding damage; the text tidied."""
-    suspicious, marks, kept = _text.tidy(words.codes(text), _table(), _joined())
+    """Whether there may be encoding damage; the text tidied. Errors: UnicodeEncodeError for lone surrogates."""
+    points = np.frombuffer(text.encode("utf-32-le"), "<u4")
+    suspicious, marks, kept = _text.tidy(points, _table(), _joined())
     if kept is not None:
         text = kept.decode("utf-32-le")
     if text.isascii():
