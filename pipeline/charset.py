@@ -206,8 +206,10 @@ def _could_be_mac(sample: bytes, name: str) -> bool:
 def _slow_guess(sample: bytes) -> str:
     import chardet
 
+    # Half of its time goes into encodings that no page has: those of mainframes and DOS (ibm866 the fast one knows).
+    web = chardet.EncodingEra.ALL & ~chardet.EncodingEra.MAINFRAME & ~chardet.EncodingEra.DOS
     sample = _DECLARED.sub(_blank, sample)
-    found = (chardet.detect(sample)["encoding"] or "").lower().replace("_", "-")
+    found = (chardet.detect(sample, encoding_era=web)["encoding"] or "").lower().replace("_", "-")
     name = name_of(_DETECTOR_NAMES.get(found, found))
     return "" if name.startswith("utf-") else name
 
