@@ -36,7 +36,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=["corpus", "pipeline", "tokenizer", "trainer"],
-    package_data={"pipeline": ["*.tsv", "models/*", "*.pyi"], "trainer": ["*.pyi"]},
+    package_data={"pipeline": ["*.tsv", "models/*", "*.pyi", "*.c", "*.h"], "trainer": ["*.pyi", "*.c"]},
     ext_modules=[*(extension(name) for name in NATIVE), extension("windows", "trainer")],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
     install_requires=[

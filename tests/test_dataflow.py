@@ -16,7 +16,6 @@ pytestmark = pytest.mark.slow
 
 HOME = f"gs://{BUCKET}"
 BATCH = 1  # of the service's job types
-STEPS = ["extract", "keys", "contest", "apply", "encode", "gather"]
 MADE = ("documents", "selection", "tokens", "settings.toml", "failed_files.json")
 
 
@@ -63,7 +62,7 @@ def jobs(cloud, local) -> list:
 
 
 def test_the_whole_way_makes_the_same_bytes(cloud, local, jobs):
-    assert len(jobs) == len(STEPS)
+    assert 15 <= len(jobs) <= 22  # extract, some fifteen rounds of keys, encode, gather
     there, here = cloud.bucket.below("cloud", *MADE), cloud.bucket.below(local, *MADE)
     assert sorted(there) == sorted(here)
     assert [name for name in here if here[name] != there[name]] == []
@@ -91,7 +90,7 @@ def test_the_staged_package(jobs):
         names = {name.partition("/")[2] for name in package.getnames()}
     for folder in ("corpus", "pipeline", "tokenizer"):
         here = {p.relative_to(ROOT).as_posix() for p in (ROOT / folder).rglob("*") if p.is_file()}
-        assert {n for n in here if "__pycache__" not in n} <= names
+        assert {n for n in here if "__pycache__" not in n and not n.endswith(".so")} <= names
     assert {"pipeline/languages.tsv", "pipeline/models/language.bin", "setup.py"} <= names
     assert {n.partition("/")[0] for n in names} & {"tests", "examples", "benchmarks"} == set()
 
