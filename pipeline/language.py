@@ -195,20 +195,18 @@ class TableModel:
         self._model, self.digest = model, model.digest
 
     def ask(self, text: str, spans: list[tuple[int, int]]) -> list[Guess]:
-        return [self._guess(*row) for row in self._model.rank(words.codes(text), spans).tolist()]
+        rows = self._model.rank(words.codes(text), spans).tolist()
+        return [self._guess(language_model.Ranked(*row)) for row in rows]
 
-    def _guess(
-        self, script, letters, visible, code, runs, unspaced, features, first, second, share, other, part
-    ) -> Guess:
-        if not is_text(letters, visible, code, runs, unspaced):
+    def _guess(self, found: language_model.Ranked) -> Guess:
+        if not is_text(found.letters, found.visible, found.code, found.runs, found.unspaced):
             return Guess(NO_LANGUAGE, 1.0, "Zyyy")
-        written = language_model.SCRIPTS[script]
-        if first < 0:
+        written = language_model.SCRIPTS[found.script]
+        if found.first < 0:
             return Guess(f"und_{written}", 0.0, written)
-        labels = self._model.labels
-        next_one = labels[second] if second >= 0 and other else ""
-        score = share / language_model.SHARE
-        return Guess(labels[first], score, labels[first][4:], next_one, other / language_model.SHARE)
+        labels, whole = self._model.labels, language_model.SHARE
+        label, next_one = labels[found.first], labels[found.second] if found.second >= 0 and found.other else ""
+        return Guess(label, found.share / whole, label[4:], next_one, found.other / whole)
 
 
 class FastTextModel:

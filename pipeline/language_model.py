@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import zstandard
@@ -33,13 +34,29 @@ DECAY = 64
 """Steps of the table of exp(-x) in 1."""
 SHARE = 65536
 """A probability of 1 in the compiled half's whole numbers."""
-FIELDS = (
-    *("script", "letters", "visible", "code", "runs", "unspaced", "features", "first", "second", "share", "other"),
-    "purity",
-)
-"""The columns of `rank`: id of the main script; letters and marks, characters but spaces, signs of code; runs of
-letters, letters of unspaced scripts; n-grams; the two best labels (-1: none) and their probabilities, the main script's
-part of the letters, these in parts of SHARE."""
+
+
+class Ranked(NamedTuple):
+    """A row of `rank`. script: number in SCRIPTS of the main one; letters and marks, characters but spaces, signs of
+    code; runs of letters, letters of unspaced scripts; features: n-grams; first, second: the two best labels (-1:
+    none); share, other: their probabilities; purity: the main script's part of the letters, these three in parts of
+    SHARE."""
+
+    script: int
+    letters: int
+    visible: int
+    code: int
+    runs: int
+    unspaced: int
+    features: int
+    first: int
+    second: int
+    share: int
+    other: int
+    purity: int
+
+
+FIELDS = Ranked._fields
 
 MAGIC, MAX_BYTES = "crawlmill language model 1", 1 << 28
 _ALONE = {"Jpan": "Jpan Hani Hira Kana", "Kore": "Kore Hang Hani", "Hani": "Hani Bopo"}

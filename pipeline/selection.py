@@ -29,12 +29,6 @@ _DENSE = ("Hans", "Hant", "Hani", "Jpan")
 _CASED = ("Latn", "Cyrl", "Grek", "Armn", "Cher", "Adlm")
 
 
-def _by_label(labels: np.ndarray | Labels, function: Callable) -> np.ndarray:
-    """function(label) for each document, called once per distinct label."""
-    found = labels if isinstance(labels, Labels) else as_labels(labels)
-    return found.map(function)
-
-
 def _not_in(scripts: tuple[str, ...]) -> Callable[[str], bool]:
     return lambda label: label.partition("_")[2] not in scripts
 

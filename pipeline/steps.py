@@ -142,8 +142,19 @@ def _orphans(folder: str, plan: list[items.Item]) -> list[str]:
     return [f"{len(found)} parts are not in the plan any more and are not read, say {found[0]}"] if found else []
 
 
+def _check_format(folder: str) -> None:
+    """Refuse documents of another format version: they lack columns, or hold others."""
+    there = recorded(folder).get("extract", {}).get("format", document.FORMAT)
+    if there != document.FORMAT:
+        raise UserError(
+            f"{folder}: documents of format {there}, this version has {document.FORMAT}; extract them again into "
+            "another folder, or use the version that made them"
+        )
+
+
 def documents_of(folder: str) -> tuple[list[items.Item], dict]:
     """The plan and the books of the documents. After a run in slices the books are summed here from the parts."""
+    _check_format(folder)
     plan = items.read_plan(storage.join(folder, "documents"))
     made = books.read(folder, "documents")
     if made is not None and set(made.get("counts", {})) == {i.part for i in plan}:
@@ -346,10 +357,3 @@ def _make_tokens(planned: list[runs.Run], job: tokenize.Job, selected: dict, run
     storage.sweep(job.folder)
     shards.write_manifest(job.path("tokens"), manifest)
     return manifest
-
-
-def check_format(folder: str) -> None:
-    """Refuse a corpus of another format version."""
-    there = recorded(folder).get("extract", {}).get("format", document.FORMAT)
-    if there != document.FORMAT:
-        raise StepError(f"{folder}: of format version {there}, this is {document.FORMAT}; extract again")

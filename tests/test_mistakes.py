@@ -57,6 +57,9 @@ def corpus(tmp_path_factory) -> Path:
     (folder / "model.bin").write_bytes(b"no model at all")
     model = Path("pipeline/models/language.bin")
     (folder / "cut.bin").write_bytes(model.read_bytes()[:-100_000])
+    shutil.copytree(folder / "out", folder / "older")
+    made = folder / "older" / "settings.toml"
+    made.write_text(made.read_text().replace("format = 3", "format = 2"))
     damaged = folder / "damaged"
     shutil.copytree(folder / "out", damaged)
     shard = next((damaged / "tokens").rglob("x*.arrow"))
@@ -68,6 +71,8 @@ def corpus(tmp_path_factory) -> Path:
 
 MISTAKES = [
     # command, what the line must name
+    ("pipeline select {d}/older", "documents of format 2"),
+    ("pipeline tokenize {d}/older", "documents of format 2"),
     ("pipeline extract {d}/nothing.warc.gz --output {d}/x", "nothing.warc.gz"),
     ("pipeline extract {d}/*.nope --output {d}/x", "no file matches"),
     ("pipeline extract {d}/empty --output {d}/x", "empty folder"),

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from corpus.terminal import UserError
 from trainer.head import Body, Task, TaskModel
-from trainer.lowrank import LowRank
 from trainer.model import EPSILON, HEAD, Config, Electra, Encoder, Tower
 
 FILE = "model.safetensors"
@@ -234,7 +233,3 @@ def _with_head(values: Mapping, weights: Mapping[str, Tensor], body: Body) -> Ta
         state |= {f"dense.{kind}": weights[f"{dense}.{kind}"] for kind in ("weight", "bias")}
     made.head.load_state_dict(state)
     return made.eval()
-
-
-def is_factored(made: torch.nn.Module) -> bool:
-    return any(isinstance(m, LowRank) for m in made.modules())
