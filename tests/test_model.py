@@ -72,6 +72,18 @@ def test_same_seed_same_weights():
     assert abs(float(one["embeddings.tokens.weight"].std()) - 0.0176) < 0.001  # .02, cut off at two sigma
 
 
+def test_a_layer_says_as_much_at_any_width():
+    """Unit states come out of a first linear map with the same size in a narrow tower as in one 768 wide."""
+    sizes = {}
+    for size in ("tiny", "base"):
+        made = Electra(configure(size, 128, share="all"), torch.Generator().manual_seed(0))
+        for name in ("discriminator", "generator"):
+            weight = getattr(made, name).attention(0).into.weight
+            sizes[size, name] = float(weight.detach().std()) * weight.shape[1] ** 0.5
+    assert sizes["base", "discriminator"] == pytest.approx(0.0176 * 768**0.5, rel=0.02)
+    assert list(sizes.values()) == pytest.approx([sizes["base", "discriminator"]] * 4, rel=0.02)
+
+
 def test_packed_equals_padded():
     """Sequences in one window give what each gives alone in a padded row."""
     torch.manual_seed(1)

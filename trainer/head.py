@@ -58,7 +58,7 @@ class Head(nn.Module):
         self.dense = nn.Linear(width, width) if self.whole else None
         self.out = nn.Linear(width, task.outputs)
         for weight in self.parameters():
-            nn.init.trunc_normal_(weight, 0.0, model.SPREAD) if weight.ndim > 1 else nn.init.zeros_(weight)
+            nn.init.trunc_normal_(weight, 0.0, model.spread(width)) if weight.ndim > 1 else nn.init.zeros_(weight)
 
     def forward(self, states: Tensor) -> Tensor:
         states = states[:, 0] if self.whole else states
