@@ -165,7 +165,7 @@ class Finetune:
     """labelled texts -> model of a task"""
 
     epochs: float = setting(3.0, "passes over the training examples; the best on the development set is kept")
-    tuning_rate: float = setting(1e-4, "peak learning rate of the top layer")
+    tuning_rate: float = setting(1e-4, "peak learning rate of the top layer; tiny models need ten times as much")
     layer_decay: float = setting(0.8, "learning rate of a layer as a share of that of the layer above")
     examples: int = setting(32, "examples in a batch")
     length: int = setting(256, "tokens of an example, special tokens included")

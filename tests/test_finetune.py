@@ -73,6 +73,19 @@ def test_same_seed_same_weights(model, files):
     assert not torch.equal(one, other)
 
 
+def test_a_run_is_not_given_up_in_its_first_half(model, files, monkeypatch):
+    """A small model tells all texts alike for some epochs; that is no reason to stop."""
+    rows = task.read([str(files / "train.tsv")], "train")[:16]
+    vocabulary = Vocabulary.load(str(model / "vocabulary"))
+    prepared = prediction.prepare(rows, finetune.task_of(Data(rows, rows, []), 32, 512), vocabulary)
+    figures = iter([0.3] * 9 + [0.9] + [0.5] * 10)
+    monkeypatch.setattr(finetune, "score", lambda *_: next(figures))
+    settings = Finetune(epochs=20, examples=16)
+    found = finetune.train(lambda: head.open_body(str(model))[0], (prepared, prepared), settings, vocabulary, 0,
+                           torch.device("cpu"))  # fmt: skip
+    assert (found.best, found.epoch, len(found.looks)) == (0.9, 10.0, 13)
+
+
 def test_lower_layers_learn_slower(tmp_path):
     body, _ = head.open_body(str(write_model(tmp_path / "own", share="none")))
     made = head.TaskModel(body, Task("classify", ("a", "b"), 32))

@@ -22,7 +22,7 @@ from trainer.task import Example
 from trainer.texts import Vocabulary
 
 WARMUP, DECAY = 0.1, 0.01
-PATIENCE = 3  # looks at the development set without a better one
+PATIENCE = 3  # looks at the development set without a better one, in the second half of a run
 LOOKS = 1.0  # epochs between them
 METRICS, PREDICTIONS = "metrics.json", "predictions.jsonl"
 
@@ -95,7 +95,7 @@ def train(
             if value > best:
                 best, worse = value, 0
                 kept = {n: w.detach().cpu().clone() for n, w in made.state_dict().items()}
-            if worse >= PATIENCE:
+            if worse >= PATIENCE and 2 * (step + 1) >= steps:  # small models begin with epochs at the majority
                 break
     return Outcome(seed, best, next(e for e, v in looks if v == best), kept, looks)
 
