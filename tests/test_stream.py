@@ -95,7 +95,24 @@ def test_swapping_half_of_the_pairs(folder):
         here = plain.sequences[b] == plain.sequences[b, at]
         old, new = plain.tokens[b, here].tolist(), swapped.tokens[b, here].tolist()
         cut = old.index(SEP)
-        assert new == ([CLS, *old[cut + 1 :], *old[1 : cut + 1]] if turned else old)
+        one, two = old[1:cut], old[cut + 1 : -1]
+        head, tail = one.index(STOP) + 1, len(two) - two[-2::-1].index(STOP) - 1  # their sentences never move
+        moved = [CLS, *one[:head], *two[:tail], SEP, *one[head:], *two[tail:], SEP]
+        assert new == (moved if turned else old)
+
+
+def test_segments_do_not_tell_by_their_edges_that_they_moved(folder):
+    """Windows cut sentences in two; what stands at a segment's edges must be as likely whether it moved or not."""
+    s = opened(folder)
+    batch = s.batch(np.arange(s.everything.windows))
+    edges = []
+    for place in batch.pairs.tolist():
+        b, at = divmod(place, 64)
+        ids = batch.tokens[b, at:][batch.sequences[b, at:] == batch.sequences[b, at]].tolist()
+        cut = ids.index(SEP)
+        edges.append([ids[1:cut].index(STOP), ids[cut - 1] == STOP, ids[-2] == STOP, cut / len(ids)])
+    one, two = (np.array(edges)[batch.swapped == v].mean(0) for v in (False, True))
+    assert one == pytest.approx(two, rel=0.1, abs=0.1)
 
 
 @pytest.mark.parametrize("weights", [None, {"aaa_Latn": 0.2, "bbb_Cyrl": 0.8}])

@@ -12,14 +12,17 @@ SIZE, STOP = 64, 5
 ENDS = np.arange(SIZE, dtype=np.uint8) == STOP
 
 
-def split_point(tokens: np.ndarray) -> int:
-    """Behind the sentence end nearest to the middle, in the middle half; 0: none there, or fewer than 32 tokens."""
-    count = len(tokens)
-    if count < 32:
-        return 0
-    low = count // 4
-    ends = np.flatnonzero(ENDS[tokens[low : count - low]]) + low + 1
-    return int(ends[np.abs(ends - count // 2).argmin()]) if len(ends) else 0
+def cuts(tokens: np.ndarray) -> tuple[int, int, int] | None:
+    """Where the sentences behind the first one begin, where the last one does, and between them the sentence nearest to
+    the middle, in the middle half; None: none there, or fewer than 32 tokens."""
+    ends = ENDS[tokens]
+    found = np.flatnonzero(ends[:-1] & ~ends[1:].astype(bool)) + 1
+    if len(tokens) < 32 or len(found) < 3:
+        return None
+    first, last = int(found[0]), int(found[-1])
+    quarter, middle = (last - first) // 4, first + (last - first) // 2
+    inner = found[(found > first) & (found < last) & (found >= first + quarter) & (found <= last - quarter)]
+    return (first, int(inner[np.abs(inner - middle).argmin()]), last) if len(inner) else None
 
 
 def window(tokens: np.ndarray, offsets: np.ndarray, begin: int, length: int, coin: int, order: bool, width: int):
@@ -27,15 +30,17 @@ def window(tokens: np.ndarray, offsets: np.ndarray, begin: int, length: int, coi
     row = np.zeros((4, width), np.int64)
     at, pairs = 0, []
     for number, (_, first, end) in enumerate(stream.pieces(offsets, begin, length)):
-        middle = split_point(tokens[first:end])
-        swapped = bool(middle and order and coin >> (number % 64) & 1)
-        parts = [tokens[first : first + middle], tokens[first + middle : end]] if middle else [tokens[first:end]]
+        cut = cuts(tokens[first:end])
+        swapped = bool(cut and order and coin >> (number % 64) & 1)
+        head, one, two, tail = np.split(tokens[first:end], cut or [end - first] * 3)
+        one, two = (two, one) if swapped else (one, two)
+        parts = [np.r_[head, one], np.r_[two, tail]] if cut else [head]
         text = [CLS]
         kinds = [0]
-        for kind, part in enumerate(reversed(parts) if swapped else parts):
+        for kind, part in enumerate(parts):
             text += [*part.tolist(), SEP]
             kinds += [kind] * (len(part) + 1)
-        pairs += [[at, int(swapped)]] if middle else []
+        pairs += [[at, int(swapped)]] if cut else []
         stop = at + len(text)
         row[:, at:stop] = text, [number + 1] * len(text), range(len(text)), kinds
         at = stop

@@ -172,47 +172,70 @@ static inline int ends_sentence(const Shard *shard, int64_t place) {
     return id < shard->vocabulary && shard->ends[id];
 }
 
-/* Where the second segment of tokens first..end starts: behind the sentence end nearest to the middle, the earlier of
-   two; 0 if the middle half has none, or the text is too short. */
-static int64_t split_point(const Shard *shard, int64_t first, int64_t end) {
-    int64_t count = end - first, middle = count / 2, low = count / 4;
-    if (count < SHORTEST_PAIR) return 0;
-    for (int64_t away = 0; away <= middle; away++) {
-        int64_t before = middle - away, after = middle + away;
-        if (before > low && ends_sentence(shard, first + before - 1)) return before;
-        if (after <= count - low && after > low && ends_sentence(shard, first + after - 1)) return after;
-        if (before <= low && after > count - low) break;
+/* A sentence ends behind a token that ends one, but not before another such token, nor at the end of the text. */
+static int is_cut(const Shard *shard, int64_t first, int64_t end, int64_t at) {
+    return at > first && at < end && ends_sentence(shard, at - 1) && !ends_sentence(shard, at);
+}
+
+/* Places where the first segment's sentences, the second's, and the last sentence start. The first and the last sentence
+   of a sequence may be fragments and never move: else a segment's edges would tell whether it did. */
+typedef struct {
+    int64_t first, middle, last;
+} Cuts;
+
+/* The middle: behind the sentence end nearest to the middle of what may move, the earlier of two, in its middle half. 0 if
+   there is none, or the text is too short. */
+static int cuts(const Shard *shard, int64_t first, int64_t end, Cuts *found) {
+    if (end - first < SHORTEST_PAIR) return 0;
+    int64_t from = first + 1, to = end - 1;
+    while (from < to && !is_cut(shard, first, end, from)) from++;
+    while (to > from && !is_cut(shard, first, end, to)) to--;
+    int64_t count = to - from, middle = from + count / 2, low = from + count / 4, high = to - count / 4;
+    for (int64_t away = 0; away <= count / 2; away++) {
+        for (int side = 0; side < 2; side++) {
+            int64_t at = side ? middle + away : middle - away;
+            if (at <= from || at >= to || at < low || at > high || !is_cut(shard, first, end, at)) continue;
+            *found = (Cuts){from, at, to};
+            return 1;
+        }
     }
     return 0;
 }
 
-static void segment(const Shard *shard, Row *row, int64_t first, int64_t end, int kind) {
-    int64_t count = end - first, at = row->at;
+static int64_t copied(const Shard *shard, Row *row, int64_t at, int64_t first, int64_t end) {
     if (shard->narrow)
-        for (int64_t k = 0; k < count; k++) row->tokens[at + k] = shard->narrow[first + k];
+        for (int64_t k = first; k < end; k++) row->tokens[at++] = shard->narrow[k];
     else
-        for (int64_t k = 0; k < count; k++) row->tokens[at + k] = (int32_t)shard->wide[first + k];
-    row->tokens[at + count] = SEP;
-    if (kind) memset(row->types + at, kind, (size_t)count + 1);
-    row->at += count + 1;
+        for (int64_t k = first; k < end; k++) row->tokens[at++] = (int32_t)shard->wide[k];
+    return at;
+}
+
+/* A segment of two stretches of tokens, the second may be empty. */
+static void segment(const Shard *shard, Row *row, int64_t first, int64_t end, int64_t next, int64_t stop, int kind) {
+    int64_t at = copied(shard, row, copied(shard, row, row->at, first, end), next, stop);
+    row->tokens[at++] = SEP;
+    if (kind) memset(row->types + row->at, kind, (size_t)(at - row->at));
+    row->at = at;
 }
 
 /* One sequence, [CLS] A [SEP] or [CLS] A [SEP] B [SEP]; 0 if it does not fit. */
 static int sequence(const Shard *shard, Row *row, int64_t first, int64_t end, uint64_t coin, int order, int64_t base,
                     Pairs *pairs) {
-    int64_t begin = row->at, middle = split_point(shard, first, end);
-    if (begin + end - first + (middle ? 3 : 2) > row->width || row->number >= INT16_MAX) return 0;
-    int swapped = middle && order && (coin >> (row->number % 64) & 1);
+    Cuts cut = {0, 0, 0};
+    int64_t begin = row->at;
+    int two = cuts(shard, first, end, &cut);
+    if (begin + end - first + (two ? 3 : 2) > row->width || row->number >= INT16_MAX) return 0;
+    int swapped = two && order && (coin >> (row->number % 64) & 1);
     row->tokens[row->at++] = CLS;
-    if (middle) {
-        int64_t cut = first + middle;
-        segment(shard, row, swapped ? cut : first, swapped ? end : cut, 0);
-        segment(shard, row, swapped ? first : cut, swapped ? cut : end, 1);
+    if (two) {
         if (pairs->count >= pairs->room) return 0;
+        int64_t moved = swapped ? cut.middle : cut.first, behind = swapped ? cut.first : cut.middle;
+        segment(shard, row, first, cut.first, moved, swapped ? cut.last : cut.middle, 0);
+        segment(shard, row, behind, swapped ? cut.middle : cut.last, cut.last, end, 1);
         pairs->values[2 * pairs->count] = base + begin;
         pairs->values[2 * pairs->count++ + 1] = swapped;
     } else {
-        segment(shard, row, first, end, 0);
+        segment(shard, row, first, end, end, end, 0);
     }
     row->number++;
     for (int64_t k = begin; k < row->at; k++) {

@@ -94,12 +94,12 @@ def pieces(offsets: np.ndarray, begin: int, length: int) -> list[tuple[int, int,
 class Stream:
     """The windows of one split of a tokens folder, local or remote.
 
-    sentence_end: (vocabulary,) bool; where it is, a sequence of SHORTEST_PAIR (32) tokens or more is cut behind the
-    sentence end nearest to its middle, if there is one in its middle half. weights: language -> share of the samples,
-    or Weights; None or empty: every window of every copy once an epoch. samples: of the whole run, for caps on epochs.
-    order: swap the two segments of
-    half of the sequences. files, room: see store.Store; where not all shards are had at a time, they are mixed in
-    groups. Errors: ShardError, UserError.
+    sentence_end: (vocabulary,) bool. A sequence of SHORTEST_PAIR (32) tokens or more is cut in two behind a sentence
+    end: the one nearest to the middle of what stands between its first and its last sentence, if there is one in the
+    middle half of that. order: in half of these sequences what is before and behind the cut changes places; the first
+    and the last sentence, which the window may have cut, do not. weights: language -> share of the samples, or Weights;
+    None or empty: every window of every copy once an epoch. samples: of the whole run, for caps on epochs. files, room:
+    see store.Store; where not all shards are had at a time, they are mixed in groups. Errors: ShardError, UserError.
     """
 
     def __init__(
