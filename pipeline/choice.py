@@ -180,11 +180,12 @@ def mark_lines(way: Way) -> dict:
 def choose(way: Way, factors: dict[str, float], write: bool = True) -> dict:
     """Rules, winners, mixture -> the parts, and their receipt with the languages' copies. factors: what a unit of the
     documents' amounts is worth in units of the budget, by language."""
-    way.send("judge", "runs", select.judge)
+    judged = way.send("judge", "runs", select.judge)
     older = way.send("settle", "ranges", select.settle, "judge")
     draw, copies = mixer.Mixer(way, factors).mix()
     receipt = way.map("apply", "own", select.apply, draw=draw, write=write)
-    return {**receipt, "copies": copies, "older": older.get("older", 0)}
+    shared = {"contaminated": judged["contaminated"]} if "contaminated" in judged else {}
+    return {**receipt, **shared, "copies": copies, "older": older.get("older", 0)}
 
 
 def run(order: Order, runner, factors: dict[str, float], write: bool = True) -> dict:

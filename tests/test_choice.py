@@ -1,6 +1,7 @@
 """A selection as a whole: the same whatever the way, right by brute force, met to a document."""
 
 import itertools
+import json
 import random
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from corpus.document import MINHASHES
 from corpus.terminal import UserError
-from pipeline import clusters, duplicates
+from pipeline import clusters, duplicates, mixer
 from pipeline.flow import Runner
 from pipeline.local import Local
 from tests import crawl, key_folder
@@ -269,14 +270,22 @@ def test_tokens_need_a_measured_factor(tmp_path):
     with pytest.raises(UserError, match="tokenizer train first"):
         key_folder.select(path, budget="1k tokens")
     (path / "vocabulary").mkdir()
-    rows = (
-        '[{"language": "eng_Latn", "characters_per_token": 4.0}, {"language": "fin_Latn", "characters_per_token": 2.0}]'
-    )
-    (path / "vocabulary" / "audit.json").write_text('{"rows": ' + rows + "}")
+    costs = {"eng_Latn": 0.25, "fin_Latn": 0.5}
+    (path / "vocabulary" / "audit.json").write_text(json.dumps({"tokens_per_character": costs}))
     key_folder.select(path, budget="500 tokens", weights="alpha=0.0")
     got = epoch(path)
     tokens = {"eng_Latn": 1 / 4, "fin_Latn": 1 / 2, "ell_Grek": 3 / 8}
     assert 350 < sum(n * tokens[k] for k, n in got.items()) <= 500
+    costs = {"eng_Latn": 0.5, "fin_Latn": 1.0}
+    (path / "vocabulary" / "audit.json").write_text(json.dumps({"tokens_per_character": costs}))
+    key_folder.select(path, budget="500 tokens", weights="alpha=0.0")
+    assert sum(epoch(path).values()) < 0.7 * sum(got.values()), "another vocabulary, another choice"
+
+
+def test_a_language_that_was_not_measured_costs_what_its_script_does():
+    known = {"eng_Latn": 0.25, "fin_Latn": 0.35, "jpn_Jpan": 0.9}
+    found = mixer.factors(known, ("fin_Latn", "deu_Latn", "jpn_Jpan", "ell_Grek"))
+    assert found == {"fin_Latn": 0.35, "deu_Latn": 0.3, "jpn_Jpan": 0.9, "ell_Grek": 0.5}
 
 
 def test_rehydration_multiplies_copies_by_the_size_of_the_cluster(tmp_path):
