@@ -243,7 +243,7 @@ def _outcome(corpus: Corpus, row: dict[str, Any], where: int) -> dict[str, str]:
         "duplicates": _cluster(corpus, row, where),
         "verdict": verdict,
         "copies": f"{row['copies']} in an epoch",
-        "left out": f"{len(row['lines_out']):,} of {row['lines']:,} lines, its site repeats them"
+        "left out": f"{len(row['lines_out']):,} of {row['lines']:,} lines, other pages repeat them"
         * bool(row["lines_out"]),
         "split": "validation" if row["validation"] else "training" if row["copies"] else "",
     }

@@ -191,7 +191,7 @@ def _kinds(chosen: dict) -> str:
     kinds = [r for r in (Reason.SAME_URL, Reason.SAME_TEXT, Reason.NEAR_DUPLICATE) if chosen["failing"].get(r.name)]
     rows = [(markup.explained(r.name, r.about), f"{chosen['failing'][r.name]:,}") for r in kinds]
     older = f" Pages of older corpora that lost to one here: {chosen['older']:,}." if chosen.get("against") else ""
-    lines = f"<p>Lines left out of kept documents, because their sites repeat them: {chosen['lines_out']:,}.{older}</p>"
+    lines = f"<p>Lines left out of kept documents, because other pages repeat them: {chosen['lines_out']:,}.{older}</p>"
     return table(("lost to another with", "documents"), rows, "tn") + lines if rows else lines
 
 

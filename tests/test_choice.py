@@ -68,7 +68,7 @@ def brute_force(path: Path) -> set[frozenset[bytes]]:
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> Path:
     path = key_folder.write(tmp_path_factory.mktemp("base") / "out", documents(120), 5)
-    key_folder.select(path, weights="alpha=0.3", validation=0.1, site_lines=2)
+    key_folder.select(path, weights="alpha=0.3", validation=0.1, site_lines=2, corpus_lines=30)
     return path
 
 
@@ -86,7 +86,7 @@ def test_clusters_are_those_of_brute_force(base):
 def test_same_bytes_for_any_way(base, tmp_path, how):
     """Ranges, rounds of stars instead of one process, workers, Beam's shuffle."""
     path = key_folder.write(tmp_path / "out", documents(120), 5)
-    key_folder.select(path, weights="alpha=0.3", validation=0.1, site_lines=2, **how)
+    key_folder.select(path, weights="alpha=0.3", validation=0.1, site_lines=2, corpus_lines=30, **how)
     ours, theirs = (crawl.digests(p, "selection") for p in (path, base))
     assert {k: v for k, v in ours.items() if "books" not in k} == {k: v for k, v in theirs.items() if "books" not in k}
     assert crawl.books(path, "selection") == crawl.books(base, "selection")
@@ -104,7 +104,9 @@ def test_order_parts_and_runs_change_nothing(base, tmp_path_factory, seed, parts
     shuffled = documents(120)
     random.Random(seed).shuffle(shuffled)
     path = key_folder.write(tmp_path_factory.mktemp("shuffled") / "out", shuffled, parts)
-    key_folder.select(path, weights="alpha=0.3", validation=0.1, site_lines=2, run_documents=run_documents)
+    key_folder.select(
+        path, weights="alpha=0.3", validation=0.1, site_lines=2, corpus_lines=30, run_documents=run_documents
+    )
     assert groups(path) == groups(base)
     assert told(path) == told(base)
 
@@ -164,10 +166,10 @@ def test_a_new_threshold_makes_no_new_clusters(base, monkeypatch):
         raise AssertionError("clusters are made again")
 
     monkeypatch.setattr(clusters, "exact", never)
-    before = key_folder.select(base, weights="alpha=0.3", validation=0.1, site_lines=2)
+    before = key_folder.select(base, weights="alpha=0.3", validation=0.1, site_lines=2, corpus_lines=30)
     after = key_folder.select(base, key_folder.LOOSE.changed({"min_words": 59}, "test"), weights="alpha=0.3")
     assert after["kept"] <= before["kept"]
-    key_folder.select(base, weights="alpha=0.3", validation=0.1, site_lines=2)
+    key_folder.select(base, weights="alpha=0.3", validation=0.1, site_lines=2, corpus_lines=30)
 
 
 def test_the_winner_is_the_best_that_passes(tmp_path):
