@@ -279,8 +279,8 @@ def test_it_learns(tmp_path):
     changes = {"steps": 150, "batch": 16, "learning_rate": 1e-3, "save_every": 150}
     assert run(folder, tmp_path / "model", **changes) == 0
     found = lines(tmp_path / "model", "validation")[-1]
-    assert found["generator_loss"] < 5.8
-    assert found["auc"] > 0.6
+    assert found["generator_loss"] < 6.0
+    assert found["auc"] > 0.8
 
 
 def test_bad_gradients_are_skipped_and_counted(folder, tmp_path, monkeypatch):
