@@ -128,12 +128,17 @@ class Store:
         return shard
 
     def _fetched(self, number: int, path: str) -> mmap.mmap:
-        """A shard's file, copied from the server and mapped; its checksum is that of the manifest."""
-        try:
-            found, digest = storage.retry(lambda: _copy(path))
-        except OSError as error:
-            raise ShardError(f"{path}: {error.strerror or error}; look at the server, then go on") from None
-        if digest != self.infos[number].checksum:
+        """A shard's file, copied from the server and mapped; its checksum is that of the manifest. One that came with
+        another is asked for once more: the way may have damaged it, not the server."""
+        digest = ""
+        for _ in range(2):
+            try:
+                found, digest = storage.retry(lambda: _copy(path))
+            except OSError as error:
+                raise ShardError(f"{path}: {error.strerror or error}; look at the server, then go on") from None
+            if digest == self.infos[number].checksum:
+                break
+        else:
             raise ShardError(f"{path}: damaged (checksum differs from the manifest); copy it again, or tokenize")
         self.fetched += self.infos[number].bytes
         return found
