@@ -28,13 +28,14 @@ def words(data: bytes) -> Iterator[tuple[str, int]]:
 
     _, *steps = msgpack.unpackb(gzip.decompress(data), raw=False)
     for place, same in enumerate(steps):
-        yield from ((word, max(1, round(10 ** (8 - place / 100)))) for word in same if word.isalpha())
+        yield from ((word, max(1, round(10 ** (8 - place / 100)))) for word in same)
 
 
 def rows(wheel: str) -> Iterator[tuple[str, str, str, int]]:
     with zipfile.ZipFile(wheel) as archive:
         for code, label in sorted(LISTS.items()):
-            found = words(archive.read(f"wordfreq/data/small_{code}.msgpack.gz"))
+            pairs = words(archive.read(f"wordfreq/data/small_{code}.msgpack.gz"))
+            found = ((word, count) for word, count in pairs if word.isalpha())
             yield from ((label, code, word, count) for (word, count), _ in zip(found, range(WORDS), strict=False))
 
 
