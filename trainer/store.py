@@ -70,6 +70,11 @@ class Store:
             raise
 
     @property
+    def is_checked(self) -> bool:
+        """Whether the checksums of all shards were compared."""
+        return len(self._sound) == len(self.infos)
+
+    @property
     def is_whole(self) -> bool:
         """Whether all shards are open, and stay so."""
         return len(self._ready) == len(self.infos)
@@ -86,14 +91,14 @@ class Store:
                 del self._open[other]
 
     def prefetch(self, numbers: Iterable[int]) -> None:
-        """Have shards brought from the server, in this order, while others are used; as many as there is room for.
-        Does nothing for a local folder."""
-        if not self.remote:
-            return
+        """Have shards brought from the server, in this order, while others are used; as many as there is room for. Of a
+        local folder, have those read that were not checked yet, several at a time."""
         room = self.room
         wanted: list[int] = []
         for number in numbers:
-            room -= self.infos[number].bytes
+            if not self.remote and number in self._sound:
+                continue
+            room -= self.infos[number].bytes if self.remote else 0
             if room < 0 or len(wanted) >= self.files:
                 break
             wanted.append(number)
