@@ -132,6 +132,7 @@ def _kept(name: str, job: Job) -> Iterator[tuple[str, tuple[str, bool, int], int
         table = chosen.read(["copies", "validation", "lines_out"])
     copies, validation = table["copies"].to_numpy(), table["validation"].to_numpy()
     gone = table["lines_out"].combine_chunks()
+    fewer = gone.value_lengths().to_numpy(zero_copy_only=False) > 0
     with storage.open_read(job.path("documents", name)) as file:
         documents = pq.ParquetFile(file)
         made = document.read_metadata(pa.schema([], metadata=documents.metadata.metadata)).get("fingerprint")
@@ -139,10 +140,13 @@ def _kept(name: str, job: Job) -> Iterator[tuple[str, tuple[str, bool, int], int
             raise StepError(f"selection/{name} was made from other documents; run python -m pipeline select again")
         row = 0
         for batch in documents.iter_batches(_TEXTS, columns=["text", "language"]):
-            own = copies[row : row + len(batch)]
-            for k in np.flatnonzero(own):
-                kind = (batch["language"][int(k)].as_py(), bool(validation[row + k]), int(own[k]))
-                yield lines.leave_out(batch["text"][int(k)].as_py(), gone[row + int(k)].as_py()), kind, row + int(k)
+            rows = row + np.flatnonzero(copies[row : row + len(batch)])
+            kept = batch.take(pa.array(rows - row))
+            kinds = kept["language"].to_pylist(), validation[rows].tolist(), copies[rows].tolist()
+            for place, text, less, *kind in zip(
+                rows.tolist(), kept["text"].to_pylist(), fewer[rows].tolist(), *kinds, strict=True
+            ):
+                yield lines.leave_out(text, gone[place].as_py()) if less else text, tuple(kind), place
             row += len(batch)
 
 
