@@ -138,7 +138,7 @@ def differing(folder: str, texts: Iterable[tuple[str, str]]) -> Iterator[tuple[s
     fast = tokenizers.Tokenizer.from_str(huggingface.tokenizer(vocabulary))
     fast.encode_special_tokens = True
     texts = iter(texts)
-    while some := list(itertools.islice(texts, 4096)):
+    while some := list(itertools.islice(texts, 256)):
         ids, lengths = vocabulary.encode([text for _, text in some])
         theirs = fast.encode_batch_fast([text for _, text in some], add_special_tokens=False)
         for one, own, other in zip(some, np.split(ids, np.cumsum(lengths)[:-1]), theirs, strict=True):
