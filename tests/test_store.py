@@ -19,6 +19,7 @@ from token_folder import SIZE, TABLE, document, write_folder, write_shard
 
 from corpus import shards, storage
 from corpus.shards import ShardError
+from trainer import inspect
 from trainer.store import Store
 from trainer.stream import Stream
 
@@ -193,6 +194,20 @@ def test_a_damaged_copy_on_a_server_is_named(tmp_path, server):
     path.unlink()
     with pytest.raises(ShardError, match=r"x1-0.arrow"):
         Stream(server, manifest, 64, TABLE.sentence_end).batch(np.arange(4))
+
+
+def test_a_folder_on_a_server_is_looked_into(tmp_path, capsys):
+    folder = many(tmp_path / "www", 2, 1)
+    path = Path(folder) / shards.read_manifest(folder).shards[0].path
+    with serving(Server, folder=tmp_path / "www", faults=itertools.repeat("")) as (_, address):
+        assert inspect.inspect(address) == 0
+        assert "all 2 shards" in capsys.readouterr().out
+        path.write_bytes(bytes([*path.read_bytes()[:-1], 1]))
+        assert inspect.inspect(address) == 1
+        assert "x1-0.arrow: damaged" in capsys.readouterr().out
+        path.unlink()
+        assert inspect.inspect(address) == 1
+        assert "x1-0.arrow: missing" in capsys.readouterr().out
 
 
 class Moto(Server):
