@@ -5,14 +5,14 @@ All files are had with their ordinary clients, 260 MB (Debian 12: 1.39.17, 4.15.
     apt-get download mediawiki iso-codes hunspell-lo '^libreoffice-(l10n|help)-'
     pip download --no-deps wordfreq==3.1.1
     python -m benchmarks.vocabulary_text *.deb wordfreq-*.whl word-frequencies.tsv.xz --output open.tsv
-    python -m tokenizer train train-text.tsv.xz open.tsv --size 64000 --output vocabulary/
+    python -m tokenizer train train-text.tsv.xz open.tsv --size 64000 --sample-characters 200000000 --output vocabulary/
 
   libreoffice   messages of libreoffice-l10n-*, MPL-2.0            help      pages of libreoffice-help-*, MPL-2.0
   mediawiki     messages, GPL-2.0-or-later                         hunspell  Lao words of hunspell-lo, LGPL
   iso           names of countries and languages, LGPL-2.1+        unilex    word-frequencies.tsv.xz, Unicode License V3
-  wordfreq      words of 37 languages, CC BY-SA 4.0 (a vocabulary holds words, not the lists; judge for yourself, or
+  wordfreq      words of 40 languages, CC BY-SA 4.0 (a vocabulary holds words, not the lists; judge for yourself, or
                 leave the wheel out)
-At most SHARE characters of a language and source are kept, chosen by their hash: same files, same bytes.
+Of a language and source at most SHARE characters are kept, chosen by their hash: same files, same bytes.
 """
 
 import argparse
@@ -33,7 +33,7 @@ import xxhash
 from pipeline import interface_strings, language, train_language, word_lists, words
 from tokenizer.audit import UNSPACED
 
-SHARE = 250_000
+SHARE = defaultdict(lambda: 250_000, unilex=1_000_000, wordfreq=1_000_000)  # lists are whole
 MIN_CHARACTERS = {"help": 20}
 """Shorter texts are headings; messages and names of any length from 4 on count."""
 WORDS, TIMES = 40_000, {"unilex": 20_000, "wordfreq": 60_000}
@@ -147,13 +147,13 @@ def is_fit(source: str, label: str, text: str) -> bool:
 
 
 def rows(paths: Iterable[str]) -> Iterator[tuple[str, str, str]]:
-    """(label, source, text), sorted by label and source, in each until SHARE is reached."""
+    """(label, source, text), sorted by label and source, in each until its share is reached."""
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
     for source, label, text in texts(paths):
         if label:
             found[label, source].add(" ".join(unicodedata.normalize("NFC", text).split()))
     for label, source in sorted(found):
-        left = SHARE
+        left = SHARE[source]
         for text in sorted(found[label, source], key=lambda t: (hashed(t), t)):
             if not is_fit(source, label, text):
                 continue

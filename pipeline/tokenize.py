@@ -245,7 +245,7 @@ def _write_shard(plan: Plan, job: Job, path: str, mark: str) -> None:
     lengths, parts, rows = [], [], []
     with tempfile.TemporaryFile() as scratch, storage.writing(path) as temporary:
         for piece in plan.pieces:
-            batch = _piece(job.token_part(piece.run), piece.batch)
+            batch = _piece(job.token_part(piece.run), piece.batch, job.fingerprint)
             tokens, offsets = shards.flat(batch.column("tokens"))
             tokens.tofile(scratch)
             lengths.append(np.diff(offsets))
@@ -260,9 +260,16 @@ def _write_shard(plan: Plan, job: Job, path: str, mark: str) -> None:
             writer.write_batch(record.replace_schema_metadata(plan_.metadata))
 
 
-def _piece(path: str, number: int) -> pa.RecordBatch:
-    source = storage.open_read(path) if storage.is_remote(path) else pa.memory_map(path)
-    return pa.ipc.open_file(source).get_batch(number)
+def _piece(path: str, number: int, mark: str) -> pa.RecordBatch:
+    if storage.is_remote(path):
+        return pa.ipc.open_file(storage.open_read(path)).get_batch(number)
+    return _mapped(path, mark).get_batch(number)
+
+
+@functools.lru_cache(maxsize=4)
+def _mapped(path: str, mark: str) -> pa.RecordBatchFileReader:
+    """A token part with this fingerprint: to read what stands at its end takes longer than to read a batch."""
+    return pa.ipc.open_file(pa.memory_map(path))
 
 
 def manifest(receipt: dict, books: dict, job: Job) -> shards.Manifest:

@@ -121,7 +121,7 @@ class Vocabulary:
             return np.zeros(0, self.dtype), np.zeros(0, np.int64)
         ids = self._spm.encode_as_numpy([escape(t) for t in texts], num_threads=1)
         lengths = np.fromiter(map(len, ids), np.int64, len(ids))
-        return np.concatenate(ids).astype(self.dtype), lengths
+        return np.concatenate(ids, dtype=self.dtype, casting="unsafe"), lengths
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids; special and spare ones have none. Errors: IndexError for ids from `size` on."""
