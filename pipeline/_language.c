@@ -60,15 +60,19 @@ static Py_ssize_t address_end(const uint32_t *points, Py_ssize_t place, Py_ssize
     return found ? end : place;
 }
 
-/* A text with spaces in place of addresses, users' names and tags: they are in no language. */
-static void without_addresses(const uint32_t *points, Py_ssize_t count, uint32_t *out) {
+static int is_pictograph(uint32_t point) {
+    return point >= 0x2600 && (point < 0x27C0 || point == 0xFE0F || (point >= 0x1F000 && point < 0x20000));
+}
+
+/* A text with spaces in place of addresses, users' names, tags and pictographs: they are in no language. */
+static void without_noise(const uint32_t *points, Py_ssize_t count, uint32_t *out) {
     Py_ssize_t end = 0; /* of the last address */
     int inside = 0;     /* a run of ASCII's signs */
     for (Py_ssize_t place = 0; place < count; place++) {
         int sign = points[place] > ' ' && points[place] < 0x7F;
         if (sign && !inside) end = address_end(points, place, count);
         inside = sign;
-        out[place] = place < end ? ' ' : points[place];
+        out[place] = place < end || is_pictograph(points[place]) ? ' ' : points[place];
     }
 }
 
@@ -221,7 +225,7 @@ static void choose(const Model *model, const Table *table, const int64_t *values
 static void rank_one(const uint32_t *points, Py_ssize_t count, const Model *model, uint32_t *room, Row *row) {
     memset(row, 0, sizeof *row);
     row->first = row->second = -1;
-    without_addresses(points, count, room);
+    without_noise(points, count, room);
     survey(room, count, model, row);
     const Table *table = model->tables + row->group;
     if (table->labels == 1) {
@@ -314,7 +318,7 @@ static PyObject *features(PyObject *self, PyObject *arguments) {
         if ((room = malloc((size_t)(count + 2) * 4 * (MAX_GRAM + 4))) == NULL) PyErr_NoMemory();
         else {
             uint32_t *out = room + 2 * count + 2;
-            without_addresses(points.buf, count, room);
+            without_noise(points.buf, count, room);
             Py_ssize_t found = find_features(room, count, fold.buf, (uint64_t)scripts, bits, room + count, out);
             for (Py_ssize_t k = 0; k < found; k++) out[k] &= ~LAST;
             result = PyBytes_FromStringAndSize((char *)out, found * 4);

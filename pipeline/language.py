@@ -42,9 +42,6 @@ BATCH = 1_000
 TOP = 6
 """Answers of a fastText model that are searched for one in the text's script before all are."""
 
-RARE = 1e-4
-"""Percent of web pages that a language has of which no statistics tell."""
-
 NO_LANGUAGE = "zxx_Zyyy"
 
 _WRITES = {"Hani": ("Hans", "Hant", "Hani", "Jpan"), "Jpan": ("Jpan", "Hira", "Kana"), "Kore": ("Kore", "Hang")}
@@ -90,9 +87,9 @@ class Row:
     """A row of languages.tsv. `code`: the short BCP 47 code; `macro`: the ISO 639-3 macrolanguage it stands for;
     `group`: languages often taken for each other; `family`: an ISO 639-5 code, '' where the language stands alone;
     `web`: percent of web pages (Common Crawl's statistics of CC-MAIN-2024-42, which CLD2 told: 160 languages; Chinese
-    and Serbian shared out among their scripts, of Latin a tenth, as most is lorem ipsum), 0: unknown or fewer than
-    RARE; `cut`: the score below which the label is not believed; `recall`: of lines kept out of training, '' if there
-    were none; `about`: what stands behind a merged or doubtful label."""
+    and Serbian shared out among their scripts, of Latin a tenth, as most is lorem ipsum), 0: none are known; `cut`: the
+    score below which the label is not believed; `recall`: of lines kept out of training, '' if there were none;
+    `about`: what stands behind a merged or doubtful label."""
 
     label: str
     name: str
@@ -121,6 +118,15 @@ def languages() -> dict[str, Row]:
         next(file)
         rows = [line.rstrip("\n").split("\t") for line in file]
     return {r[0]: Row(r[0], r[1], r[2], r[3], r[4], r[5], float(r[6] or 0), float(r[7]), r[8], r[9]) for r in rows}
+
+
+@functools.cache
+def places(label: str) -> tuple[str, ...]:
+    """Where limits for documents of a language may stand, the nearest first: its label, its family in its script (as
+    roa_Latn; ISO 639-5 names families otherwise than any language), its script."""
+    script = label.partition("_")[2]
+    family = row.family if (row := languages().get(label)) else ""
+    return (label, f"{family}_{script}", script) if family else (label, script)
 
 
 @functools.cache

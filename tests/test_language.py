@@ -95,6 +95,24 @@ def test_what_tells_no_language_is_below_the_cut(identifier, text):
     assert found.label not in language.languages() or found.score < language.languages()[found.label].cut
 
 
+def test_families():
+    """Families are named by codes that no language has, and no family holds two scripts."""
+    rows = language.languages().values()
+    assert not {row.family for row in rows} & {row.language for row in rows}
+    assert language.places("spa_Latn") == ("spa_Latn", "roa_Latn", "Latn")
+    assert language.places("srp_Cyrl")[1:] == ("zls_Cyrl", "Cyrl")
+    assert language.places("eus_Latn")[1:] == ("euq_Latn", "Latn")
+    assert language.places("kor_Kore")[1:] == ("Kore",)
+    assert language.places("xxx_Grek")[1:] == ("Grek",)
+    assert language.places("Latn")[-1] == ""
+
+
+def test_shares_of_the_web():
+    rows = language.languages().values()
+    assert 90 < sum(row.web for row in rows) < 100
+    assert max(rows, key=lambda row: row.web).label == "eng_Latn"
+
+
 def test_one_language_has_its_script_alone(identifier):
     assert identifier.identify("ⴰⵣⵓⵍ ⴼⵍⵍⴰⵡⵏ").label == "zgh_Tfng"
 

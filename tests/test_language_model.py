@@ -59,8 +59,9 @@ def is_address(run: str) -> bool:
     return bool(re.search(r"@|://|.\.[A-Za-z]{2,}/|^#[A-Za-z]", run) or re.match(r"www\..", run, re.IGNORECASE))
 
 
-def without_addresses(text: str) -> str:
-    return re.sub(r"[!-~]+", lambda m: " " * len(m[0]) if is_address(m[0]) else m[0], text)
+def without_noise(text: str) -> str:
+    text = re.sub(r"[!-~]+", lambda m: " " * len(m[0]) if is_address(m[0]) else m[0], text)
+    return re.sub("[\u2600-\u27bf\ufe0f\U0001f000-\U0001ffff]", " ", text)
 
 
 def plain_words(text: str, scripts: int) -> list[list[int]]:
@@ -78,7 +79,7 @@ def plain_words(text: str, scripts: int) -> list[list[int]]:
 def plain_features(text: str, scripts: int, bits: int) -> list[list[int]]:
     """The features of each word."""
     found = []
-    for word in plain_words(without_addresses(text), scripts):
+    for word in plain_words(without_noise(text), scripts):
         padded = [1, *word, 1]
         grams = [padded[k : k + n] for k in range(len(padded)) for n in range(1, 5) if k + n <= len(padded)]
         found.append([bucket(gram, 0, bits) for gram in grams if gram != [1]])
@@ -96,7 +97,7 @@ def test_features_equal_the_definition(text, script, bits):
 
 def plain_rank(model: language_model.Model, text: str) -> dict[str, int]:
     """The definition of a row of `rank`."""
-    points = words.codes(without_addresses(text))
+    points = words.codes(without_noise(text))
     row = dict(zip(FIELDS, [0] * len(FIELDS), strict=True)) | {"first": -1, "second": -1}
     row |= zip(
         ("letters", "visible", "code", "runs", "unspaced"), language_model.census(words.classes()[points]), strict=True
@@ -161,9 +162,10 @@ def test_long_words_do_not_overflow():
         "@john_smith",
         "me@example.com",
         "#best",
+        "😂❤️👍",
     ],
 )
-def test_addresses_names_and_tags_are_in_no_language(noise):
+def test_addresses_names_tags_and_pictographs_are_in_no_language(noise):
     text = "Tämä on kaunis päivä"
     alone, first, last = MODEL.rank_texts([text, f"{noise} {text}", f"{text} {noise}"]).tolist()
     assert alone == first == last
