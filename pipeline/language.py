@@ -51,8 +51,9 @@ _BARE = {"als": "gsw", "sh": "hbs", "bh": "bho", "no": "nob", "eml": "egl"}
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """`score` is the model's probability; `script` the ISO 15924 code (Zyyy: no letters);
-    `lines_in_language` the share of the looked-at lines with the same label (1 if none is long enough);
+    """`score` is the model's probability, of the shipped one with that of the runner-up if both are of one group: which
+    of siblings it is the label guesses, and no text is to be lost for that; `script` the ISO 15924 code (Zyyy: no
+    letters); `lines_in_language` the share of the looked-at lines with the same label (1 if none is long enough);
     `second` the label of most others ('' if none is sure); `runner_up` the model's next best label, with its score."""
 
     label: str
@@ -118,6 +119,13 @@ def languages() -> dict[str, Row]:
         next(file)
         rows = [line.rstrip("\n").split("\t") for line in file]
     return {r[0]: Row(r[0], r[1], r[2], r[3], r[4], r[5], float(r[6] or 0), float(r[7]), r[8], r[9]) for r in rows}
+
+
+@functools.cache
+def are_siblings(one: str, other: str) -> bool:
+    """Whether two labels are of languages that are often taken for each other."""
+    table = languages()
+    return one in table and other in table and table[one].group != "" and table[one].group == table[other].group
 
 
 @functools.cache
@@ -220,7 +228,8 @@ class TableModel:
             return Guess(f"und_{written}", 0.0, written)
         labels, whole = self._model.labels, language_model.SHARE
         label, next_one = labels[found.first], labels[found.second] if found.second >= 0 and found.other else ""
-        return Guess(label, found.share / whole, label[4:], next_one, found.other / whole)
+        sure = found.share + (found.other if next_one and are_siblings(label, next_one) else 0)
+        return Guess(label, min(1.0, sure / whole), label[4:], next_one, found.other / whole)
 
 
 class FastTextModel:

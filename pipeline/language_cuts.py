@@ -87,7 +87,7 @@ def measure(model: Model, held: dict[str, list[str]]) -> dict[str, tuple[float |
         for *_, first, _, share, _, _ in model.rank_texts(mine).tolist():
             told = model.labels[first] if first >= 0 else ""
             hits += told == label
-            if told and (told == label or not are_siblings(told, label)):
+            if told and (told == label or not language.are_siblings(told, label)):
                 found[told].append((share / SHARE, web(label) / len(mine), told == label))
         recall[label] = hits / len(mine)
     return {label: (recall.get(label), max(rarity_cut(label), cut(found[label]))) for label in model.labels}
@@ -103,11 +103,6 @@ def rarity_cut(label: str) -> float:
     """The score at which a language as rare as this is as likely as what it is taken for, by ROOT's measure."""
     odds = (min(web(label), EVEN) / EVEN) ** (1 / ROOT)
     return rounded(1 / (1 + odds))
-
-
-def are_siblings(one: str, other: str) -> bool:
-    table = language.languages()
-    return one in table and other in table and table[one].group != "" and table[one].group == table[other].group
 
 
 def cut(found: list[tuple[float, float, bool]]) -> float:

@@ -18,8 +18,8 @@ from, per line's source:
   words        Unicode UNILEX word frequencies, Unicode License V3 (github unicode-org/unilex); for the largest
                languages wordfreq's, CC BY-SA 4.0 (word_lists.py)
   mediawiki, libreoffice, firefox   messages of programs: interface_strings.py names packages and licences
-The same list for readers: models/README.md. Same input -> same bytes: nothing is drawn. The model is counted twice: without a tenth of the lines, on which
-probabilities, cuts and recall are measured, then with all.
+(models/README.md has the list for readers.) Same input -> same bytes: nothing is drawn. The model is counted twice:
+without a tenth of the lines, on which probabilities, cuts and recall are measured, then with all.
 """
 
 import dataclasses

@@ -44,12 +44,6 @@ def test_pieces():
     assert language_cuts.piece("漢字" * 50, 1) == "漢字" * 8
 
 
-def test_siblings():
-    assert language_cuts.are_siblings("nob_Latn", "dan_Latn")
-    assert not language_cuts.are_siblings("nob_Latn", "fin_Latn")
-    assert not language_cuts.are_siblings("fin_Latn", "swe_Latn")
-
-
 def test_measured_on_lines():
     held = {
         "fin_Latn": ["Valiokunta julkaisee raporttinsa uudesta koulusta kuukauden lopussa."] * 3,
