@@ -51,6 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", help="a Python that has datatrove; without it only ours is measured")
     parser.add_argument("--documents", type=int, default=50_000)
+    parser.add_argument("--seed", type=int, default=0, help="of the documents; the bands were chosen by those of 0")
     parser.add_argument("--ours", nargs=2, help=argparse.SUPPRESS)
     names = parser.parse_args()
     if names.ours:
@@ -61,7 +62,7 @@ def main() -> None:
 
 
 def compare(names: argparse.Namespace, folder: Path) -> None:
-    texts = documents(names.documents)
+    texts = documents(names.documents, names.seed)
     source = folder / "source"
     source.mkdir()
     with open(source / "documents.jsonl", "w", encoding="utf-8") as file:
@@ -92,8 +93,8 @@ def used() -> float:
 # --- documents and truth ------------------------------------------------------------------------------------------
 
 
-def documents(count: int) -> list[str]:
-    order = random.Random(0)
+def documents(count: int, seed: int) -> list[str]:
+    order = random.Random(seed)
     sentences = defaultdict(list)
     with lzma.open(TEXT, "rt", encoding="utf-8") as file:
         for line in file:

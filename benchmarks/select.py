@@ -33,6 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", default="1M,3M,10M")
     parser.add_argument("--lines", action="store_true", help="with lines that sites repeat")
+    parser.add_argument("--corpus-lines", action="store_true", help="and those that the corpus repeats")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--memory", default="1GiB")
     parser.add_argument("--folder", type=Path, help="where the corpus is made; kept")
@@ -52,6 +53,7 @@ def measure(count: int, names: argparse.Namespace, folder: Path) -> None:
     command = ["select", str(out), "--workers", str(names.workers), "--memory", names.memory, "--validation", "0.01"]
     command += ["--thresholds", str(rules(out / "rules.toml"))]
     command += ["--site-lines", "10" if names.lines else "0"]
+    command += ["--corpus-lines", "10"] if names.corpus_lines else []
     steps = {
         "first": [],
         "other thresholds": ["--threshold", "min_words=90"],

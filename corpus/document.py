@@ -76,7 +76,7 @@ class Reason(enum.IntEnum):
     LINK = 62, "the form of its URL"
     QUALITY = 63, "the score of a quality classifier"
 
-    SITE_LINES = 64, "nearly all of it is lines that its site repeats"
+    SITE_LINES = 64, "nearly all of it is lines that other pages repeat"
     CONTAMINATED = 65, "shares text with an evaluation set"
     REMOVED = 66, "somebody asked for its removal"
     SAME_URL = 80, "the same URL has a better version"

@@ -71,6 +71,7 @@ class Select:
     budget: str = setting("", "what an epoch has after resampling: 10G (characters), '10G bytes', '2G tokens'")
     rehydrate: bool = setting(False, "see survivors of clusters as often as FineWeb-2 does, by the size of the cluster")
     site_lines: int = setting(10, "leave out lines that stand on more pages of a site; 0: none")
+    corpus_lines: int = setting(0, "the same of the whole corpus, which costs more than all else; 0: none")
     against: tuple[str, ...] = setting((), "corpus folders of older crawls to deduplicate against", empty="none")
     older: str = setting("wins", "which page is kept, of one here and one there", choices=("wins", "loses"))
     remove: tuple[str, ...] = setting(

@@ -146,8 +146,13 @@ def _start(names: argparse.Namespace, rest: list[str], *paths: str, light: bool 
     )
     if light and not rest:
         return Local(_workers(names), names.quiet), options
-    from pipeline.flow import Runner
+    from pipeline.flow import Runner, cancel
 
+    def stop() -> None:
+        cancel()
+        items.close_pools()
+
+    terminal.stop_on_signals(stop)
     runner = Runner(rest, _workers(names), names.quiet)
     runner.check_paths([options.output, *paths])
     return runner, options

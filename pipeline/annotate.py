@@ -49,6 +49,7 @@ class Maker:
     digest: str
     values: Callable[[list[str]], list]
     count: Callable[[list], dict[str, int]] = lambda values: {}  # what of the values is told, by name
+    sets: tuple[tuple[str, int, int], ...] = ()  # evaluation sets: name, texts, those too short to look for
 
 
 def _quality(source: str) -> Maker:
@@ -65,7 +66,8 @@ def _contaminated(source: str) -> Maker:
     def count(values: list) -> dict[str, int]:
         return decontamination.count(np.array(values, np.uint64), sets.names)
 
-    return Maker(pa.uint64(), sets.digest, lambda texts: decontamination.column(texts, finder).tolist(), count)
+    told = tuple((name, sets.texts[name], sets.too_short[name]) for name in sets.names)
+    return Maker(pa.uint64(), sets.digest, lambda texts: decontamination.column(texts, finder).tolist(), count, told)
 
 
 KINDS: dict[str, Callable[[str], Maker]] = {"quality": _quality, "contaminated": _contaminated}

@@ -5,13 +5,14 @@ records read = documents + drops by reason; documents = kept + rejections by rea
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from corpus import storage
 from corpus.document import Reason
+from corpus.shards import ShardInfo
 from corpus.terminal import StepError, amount, size
 from pipeline import exchange
 from pipeline.arrays import Labels
@@ -98,6 +99,25 @@ def check_tokens(shards, selection: dict) -> None:
         )
     if not sum(s.tokens for s in shards):
         raise StepError("no tokens; look at the selection")
+
+
+def budget_met(shards: Iterable[ShardInfo], selection: dict, budget: str) -> list[str]:
+    """How far an epoch's tokens are from a budget in tokens, which was met through a factor per language; the language
+    that is furthest from what was expected of it, of those with a hundredth of the epoch. Nothing for other budgets."""
+    if not (factors := selection.get("tokens_per_character")):
+        return []
+    wanted = {k: v["epoch_characters"] * factors.get(k, 0) for k, v in selection["languages"].items()}
+    found = dict.fromkeys(wanted, 0)
+    for shard in shards:
+        found[shard.language] += 0 if shard.validation else shard.tokens * shard.copies
+    whole = sum(wanted.values())
+    came = sum(found.values())
+    shown = (
+        f"budget of {budget}: {whole:,.0f} were expected of the chosen text, {came:,} came out, {came / whole - 1:+.1%}"
+    )
+    errors = {k: found[k] / v - 1 for k, v in wanted.items() if v > whole / 100}
+    worst = max(errors, key=lambda k: (abs(errors[k]), k))
+    return [f"{shown}; furthest is {worst}, {errors[worst]:+.1%}"]
 
 
 def _reasons(counts: dict) -> str:

@@ -39,7 +39,7 @@ class Order:
     def marks(self) -> dict[str, str]:
         """Fingerprints of the clusters, the lines and the selection."""
         found = clusters.fingerprint([s.mark() for s in self.sources], self.own.near_duplicates)
-        marked = lines.fingerprint(found, self.own.site_lines)
+        marked = lines.fingerprint(found, self.own)
         digests = {name: digest for name, (digest, _) in self.lists.items()}
         whole = select.fingerprint(marked, self.own, self.thresholds, digests)
         return {"clusters": found, "lines": marked, "selection": whole}
@@ -55,7 +55,7 @@ class Order:
     def way(self, runner) -> "Way":
         """The maps, on a runner; lists lie where workers find them."""
         runs = self.runs()
-        marked = bool(self.own.site_lines)
+        marked = bool(lines.scopes(self.own))
         documents = sum(s.books["documents"] for s in self.sources)
         width = clusters.KEY.itemsize * clusters.KEYS_PER_DOCUMENT
         job = Job(
@@ -165,14 +165,17 @@ def _rounds(way: Way) -> None:
 
 
 def mark_lines(way: Way) -> dict:
-    """Lines that sites repeat, kept."""
+    """Lines that sites, or the corpus, repeat, kept."""
     storage.remove_folder(way.job.path("selection", "lines"))
-    way.send("sites", "own", lines.sites)
-    way.send("busy", "ranges", lines.busy, "sites")
-    way.send("lines", "own", lines.lines)
-    way.send("common", "ranges", lines.common, "lines")
+    scopes = lines.scopes(way.job.settings)
+    if lines.SITE in scopes:
+        way.send("sites", "own", lines.sites)
+        way.send("busy", "ranges", lines.busy, "sites")
+    for scope in scopes:
+        way.send(f"lines-{scope}", "own", lines.lines, scope=scope)
+        way.send(f"common-{scope}", "ranges", lines.common, f"lines-{scope}", scope=scope)
     receipt = way.map("mark", "own", lines.mark)
-    for label in ("busy", "common", "line-keys"):
+    for label in ("busy", *(f"{kind}-{scope}" for scope in scopes for kind in ("common", "keys"))):
         storage.remove_folder(way.job.work(label))
     return receipt
 
@@ -180,11 +183,12 @@ def mark_lines(way: Way) -> dict:
 def choose(way: Way, factors: dict[str, float], write: bool = True) -> dict:
     """Rules, winners, mixture -> the parts, and their receipt with the languages' copies. factors: what a unit of the
     documents' amounts is worth in units of the budget, by language."""
-    way.send("judge", "runs", select.judge)
+    judged = way.send("judge", "runs", select.judge)
     older = way.send("settle", "ranges", select.settle, "judge")
     draw, copies = mixer.Mixer(way, factors).mix()
     receipt = way.map("apply", "own", select.apply, draw=draw, write=write)
-    return {**receipt, "copies": copies, "older": older.get("older", 0)}
+    shared = {"contaminated": judged["contaminated"]} if "contaminated" in judged else {}
+    return {**receipt, **shared, "copies": copies, "older": older.get("older", 0)}
 
 
 def run(order: Order, runner, factors: dict[str, float], write: bool = True) -> dict:

@@ -20,6 +20,8 @@ from corpus.terminal import UserError
 from pipeline import clusters, duplicates, words
 
 COLUMN = "contaminated"
+SETS = "evaluation_sets"
+"""The table of settings.toml that names them."""
 RUN, UNSPACED_RUN = 13, 26
 SHORT = 8
 """Words of a text that is looked for as a whole; of twice as many characters in scripts without spaces."""
@@ -147,6 +149,17 @@ class Finder:
 def column(texts: Sequence[str], finder: Finder) -> np.ndarray:
     """(documents,) uint64: the marks of texts, for a column beside the documents."""
     return np.array([finder.marks(text) for text in texts], np.uint64)
+
+
+def recorded(sets: Iterable[tuple[str, int, int]]) -> dict[str, list]:
+    """Names in the order of their bits, texts, texts too short to look for, as settings.toml keeps them."""
+    names, texts, too_short = zip(*sets, strict=True)
+    return {"names": list(names), "texts": list(texts), "too_short": list(too_short)}
+
+
+def named(mark: int, names: Sequence[str]) -> list[str]:
+    """The sets of a mark."""
+    return [name for k, name in enumerate(names) if mark >> k & 1]
 
 
 def count(marks: np.ndarray, names: Sequence[str]) -> dict[str, int]:

@@ -112,10 +112,10 @@ def ratio(samples: Sequence[Sample], value: Callable[[Sample], float], total: fl
     return Figure(rate * total, t * error * total)
 
 
-def factor(label: str, audit: Mapping[str, dict]) -> float:
+def factor(label: str, known: Mapping[str, float]) -> float:
     """Tokens per character of a language."""
-    if per := audit.get(label, {}).get("characters_per_token"):
-        return 1 / per
+    if label in known:
+        return known[label]
     return _TOKENS_A_SIGN if label.partition("_")[2] in _SIGNS else _TOKENS_A_CHARACTER
 
 
@@ -123,20 +123,21 @@ def _hours(seconds: float) -> str:
     return f"{seconds / 3600:,.1f} hours" if seconds >= 36_000 else duration(seconds)
 
 
-def _of_language(label: str, audit: Mapping[str, dict]) -> Callable[[Sample], float]:
-    return lambda sample: sample.receipt["languages"].get(label, {}).get("characters", 0) * factor(label, audit)
+def _of_language(label: str, known: Mapping[str, float]) -> Callable[[Sample], float]:
+    return lambda sample: sample.receipt["languages"].get(label, {}).get("characters", 0) * factor(label, known)
 
 
 def told(
-    files: int, total: float, samples: list[Sample], audit: Mapping[str, dict], cores: int, prices: tuple[float, float]
+    files: int, total: float, samples: list[Sample], known: Mapping[str, float], cores: int, prices: tuple[float, float]
 ) -> Iterator[str]:
-    """The estimate in lines. total: bytes of all files; prices: of a core-hour and of a gigabyte-month."""
+    """The estimate in lines. total: bytes of all files; known: tokens per character by language; prices: of a core-hour
+    and of a gigabyte-month."""
 
     def of(value: Callable[[Sample], float]) -> Figure:
         return ratio(samples, value, total)
 
     def tokens(sample: Sample) -> float:
-        return sum(v["characters"] * factor(k, audit) for k, v in sample.receipt["languages"].items())
+        return sum(v["characters"] * factor(k, known) for k, v in sample.receipt["languages"].items())
 
     documents, written = of(lambda s: s.receipt["documents"]), of(lambda s: s.written)
     seconds = of(lambda s: s.seconds)
@@ -146,9 +147,9 @@ def told(
     yield f"records     {of(lambda s: s.receipt['records']).told()}"
     yield f"documents   {documents.told()}, before selection"
     yield f"characters  {of(lambda s: s.receipt['characters']).told()}"
-    yield f"tokens      {of(tokens).told()}" + ("" if audit else ", at 4 characters a token (1.4 without spaces)")
+    yield f"tokens      {of(tokens).told()}" + ("" if known else ", at 4 characters a token (1.4 without spaces)")
     labels = {k for s in samples for k in s.receipt["languages"]}
-    rows = {k: ratio(samples, _of_language(k, audit), total) for k in labels}
+    rows = {k: ratio(samples, _of_language(k, known), total) for k in labels}
     for label in sorted(rows, key=lambda k: (-rows[k].value, k))[:12]:
         yield f"  {label:<10}{rows[label].told()}"
     yield (
@@ -169,11 +170,11 @@ def run(paths: list[str], own: settings.Extract, asked) -> Iterator[str]:
     drawn; the rest have their mean. Errors: UserError."""
     if asked.sample < 1 or asked.cores < 1:
         raise UserError("--sample, --cores: give 1 or more")
-    audit = folder.audit_of(asked.vocabulary) if asked.vocabulary else {}
+    known = folder.tokens_per_character(asked.vocabulary) if asked.vocabulary else {}
     length = settings.parse(asked.sample_bytes, "--sample-bytes", int)
     drawn = draw(paths, asked.sample, length, asked.seed)
     local = [p for p in paths if not storage.is_remote(p)]
     mean = sum(i.size for i in drawn) / len(drawn)
     total = sum(max(0, i.size) for i in items.plan(local, 1 << 62) if i.start == 0) + mean * (len(paths) - len(local))
     prices = (asked.core_hour, asked.gigabyte)
-    yield from told(len(paths), total, measure(drawn, own), audit, asked.cores, prices)
+    yield from told(len(paths), total, measure(drawn, own), known, asked.cores, prices)

@@ -14,6 +14,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions, _BeamArgumentParser
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.runner import PipelineState
 from apache_beam.transforms.window import GlobalWindows
 
 from corpus import storage
@@ -29,6 +30,8 @@ LOCAL = ("", "FnApiRunner", "DirectRunner", "direct", "BundleBasedDirectRunner")
 _progress: Progress | None = None
 _errors: list[Exception] = []
 """Of the local run: what is shown while it goes on, and what a task raised (Beam would hand on its text alone)."""
+_submitted: beam.Pipeline | None = None
+"""The last graph that went to a cluster."""
 
 
 class Runner:
@@ -75,10 +78,25 @@ class Runner:
         return _take(label, tasks.receipt(label))
 
     def _pipeline(self) -> beam.Pipeline:
+        global _submitted
         try:
-            return beam.Pipeline(FnApiRunner() if self.local else self.name, options=self.options)
+            made = beam.Pipeline(FnApiRunner() if self.local else self.name, options=self.options)
         except (ImportError, ValueError) as error:
             raise UserError(f"runner options: {' '.join(str(error).split())}") from None
+        _submitted = None if self.local else made
+        return made
+
+
+def cancel() -> None:
+    """End the job on the cluster that is waited for, if there is one: whoever stops the command means the job."""
+    job = getattr(_submitted, "result", None)
+    if job is None or PipelineState.is_terminal(job.state):
+        return
+    try:
+        job.cancel()
+        say("\nthe job on the cluster is cancelled")
+    except Exception as error:
+        say(f"\nthe job on the cluster could not be cancelled ({_last_line(error)}); end it on its page")
 
 
 def _spread(pipeline: beam.Pipeline, tasks: Tasks):

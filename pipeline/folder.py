@@ -131,13 +131,14 @@ def settings_of(path: str) -> dict:
         return {}
 
 
-def audit_of(vocabulary: str) -> dict[str, dict]:
-    """Figures of a vocabulary by language, from its audit.json. Errors: UserError."""
+def tokens_per_character(vocabulary: str) -> dict[str, float]:
+    """What a character of each language costs, from a vocabulary's audit.json: measured on documents of its sample.
+    Errors: UserError."""
     path = storage.join(vocabulary, "audit.json")
     try:
-        return {row["language"]: row for row in json.loads(storage.read(path))["rows"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{path}: not there or no audit; name the folder that tokenizer train has made") from None
+        return {str(k): float(v) for k, v in json.loads(storage.read(path))["tokens_per_character"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{path}: not there or no audit; run python -m tokenizer train first") from None
 
 
 def audit(corpus: Corpus) -> dict[str, dict]:

@@ -1,10 +1,11 @@
 """Lines that a site repeats (menus, notices, footers): marked by hashes alone, left out where text is read.
 
-After CCNet (arXiv:1911.00359) and C4, but per site. A line counts once a page, and of a cluster of duplicates only one
-page counts, so that copies of an article do not take its own lines away. Sites of few pages are not looked at.
+After CCNet (arXiv:1911.00359) and C4, but per site; over the whole corpus, as they do, if `corpus_lines` asks for it. A
+line counts once a page, and of a cluster of duplicates only one page counts, so that copies of an article do not take
+its own lines away. Sites of few pages are not looked at.
 
   sites -> busy        the sites with more than `site_lines` pages
-  lines -> common      their lines that stand on more than so many of the pages
+  lines -> common      their lines that stand on more than so many of the pages; once for each scope
   mark                 which lines of which documents those are, kept for each run
 """
 
@@ -19,6 +20,8 @@ from pipeline.exchange import Pieces
 from pipeline.runs import Job, Run, of_part
 
 HASH = np.dtype("<u8")
+SITE, CORPUS = "site", "corpus"
+"""Scopes: where the pages stand that repeat a line."""
 COLUMN = "line_hashes"
 MOST_LOST = 0.8
 """A page is rejected that loses more of its lines."""
@@ -26,6 +29,15 @@ BYTES_PER_DOCUMENT = 320
 """Bytes of the hashes of a page's lines, about."""
 MOST = 1 << 16
 """Lines of a page beyond this are never marked; numbers of lines take two bytes."""
+
+
+def scopes(select: settings.Select) -> list[str]:
+    """The scopes in which repeated lines are looked for."""
+    return [scope for scope in (SITE, CORPUS) if _most(select, scope)]
+
+
+def _most(select: settings.Select, scope: str) -> int:
+    return select.site_lines if scope == SITE else select.corpus_lines
 
 
 def leave_out(text: str, numbers: Collection[int]) -> str:
@@ -66,21 +78,21 @@ def _by_hash(values: np.ndarray, job: Job) -> Pieces:
 
 def busy(place: int, job: Job) -> tuple[Pieces, dict]:
     """The sites of one range that have more pages than a line may have, to the runs that hold some of them."""
-    return _back("sites", place, job)
+    return _back("sites", place, job, SITE)
 
 
-def common(place: int, job: Job) -> tuple[Pieces, dict]:
+def common(place: int, job: Job, scope: str) -> tuple[Pieces, dict]:
     """The lines of one range that stand on more pages than they may, to the runs that hold some of them."""
-    return _back("lines", place, job)
+    return _back(f"lines-{scope}", place, job, scope)
 
 
-def _back(label: str, place: int, job: Job) -> tuple[Pieces, dict]:
-    """The hashes that occur more than `site_lines` times in a range, to each run that has them."""
+def _back(label: str, place: int, job: Job, scope: str) -> tuple[Pieces, dict]:
+    """The hashes that occur more often in a range than the scope allows, to each run that has them."""
     slices = [(run, np.frombuffer(data, HASH)) for run, data in exchange.slices(job.work(), label, place)]
     if not slices:
         return [], {}
     values = np.sort(np.concatenate([v for _, v in slices]))
-    most = job.settings.site_lines
+    most = _most(job.settings, scope)
     frequent = np.unique(values[most:][values[most:] == values[: max(0, len(values) - most)]])
     pieces = [(run, own) for run, v in slices if len(own := np.unique(v[clusters.among(v, frequent)]))]
     return pieces, {"hashes": len(frequent)}
@@ -89,21 +101,26 @@ def _back(label: str, place: int, job: Job) -> tuple[Pieces, dict]:
 # --- lines --------------------------------------------------------------------------------------------------------
 
 
-def lines(run: Run, job: Job) -> tuple[Pieces, dict]:
-    """The lines of a run's pages on busy sites, each once a page. All keys of their lines are kept for `mark`."""
-    sites_ = np.sort(exchange.inbox(job.work(), "busy", run.number, HASH))
+def lines(run: Run, job: Job, scope: str) -> tuple[Pieces, dict]:
+    """The lines of a run's pages (of SITE those on busy sites), each once a page. All keys of their lines are kept for
+    `mark`."""
+    sites_ = np.sort(exchange.inbox(job.work(), "busy", run.number, HASH)) if scope == SITE else None
     found, kept = [np.zeros(0, HASH)], []
     for k, part in enumerate(run.parts):
         keys, counts = _keys(job.part(run, part), sites_)
         counted = np.repeat(_counted(run, job, run.first + k, len(counts)), counts)
         found.append(_once_a_page(keys, counts, counted))
         kept += [np.array([len(counts)], "<u8"), counts.astype("<u4"), keys]
-    exchange.scratch(job.work("line-keys", f"run-{run.number}"), [a.tobytes() for a in kept])
+    exchange.scratch(job.work(f"keys-{scope}", f"run-{run.number}"), [a.tobytes() for a in kept])
     return _by_hash(np.sort(np.concatenate(found)), job), {}
 
 
-def _keys(path: str, sites_: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(keys of all lines of pages on these sites, how many each page of the part has; 0 on other sites)."""
+def _keys(path: str, sites_: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """(keys of all lines of pages on these sites, how many each page of the part has; 0 on other sites). None: of all
+    pages, and the site is no part of the key."""
+    if sites_ is None:
+        table = arrays.read(path, [COLUMN])
+        return exchange.mix(table[COLUMN]), np.diff(table[f"{COLUMN}.ends"], prepend=0)
     site = arrays.read(path, ["site_hash"])["site_hash"]
     looked = clusters.among(site, sites_)
     if not looked.any():
@@ -130,9 +147,23 @@ def _once_a_page(keys: np.ndarray, counts: np.ndarray, which: np.ndarray) -> np.
 
 
 def mark(run: Run, job: Job, tick=None) -> dict:
-    """Which lines of a run's documents their sites repeat: kept, part by part: documents, how many each, numbers."""
-    frequent = np.sort(exchange.inbox(job.work(), "common", run.number, HASH))
-    data, at, kept, marked = storage.read(job.work("line-keys", f"run-{run.number}")), 0, [], 0
+    """Which lines of a run's documents other pages repeat: kept, part by part: documents, how many each, numbers."""
+    found = [_repeated(run, job, scope) for scope in scopes(job.settings)]
+    kept, marked = [], 0
+    for places in zip(*found, strict=True):
+        rows = places[0][0]
+        page, number = np.divmod(np.unique(np.concatenate([own for _, own in places])), MOST)
+        counts = np.bincount(page, minlength=rows)
+        kept += [np.array([rows], "<u8"), counts.astype("<u2"), number.astype("<u2")]
+        marked += len(number)
+    exchange.scratch(job.path("selection", "lines", f"run-{run.number}"), [a.tobytes() for a in kept])
+    return {"marked": marked}
+
+
+def _repeated(run: Run, job: Job, scope: str) -> list[tuple[int, np.ndarray]]:
+    """(documents, page * MOST + number of each line that is repeated) of each part of a run."""
+    frequent = np.sort(exchange.inbox(job.work(), f"common-{scope}", run.number, HASH))
+    data, at, found = storage.read(job.work(f"keys-{scope}", f"run-{run.number}")), 0, []
     for _ in run.parts:
         (rows,) = np.frombuffer(data, "<u8", 1, at)
         counts = np.frombuffer(data, "<u4", int(rows), at + 8)
@@ -141,12 +172,9 @@ def mark(run: Run, job: Job, tick=None) -> dict:
         which = np.flatnonzero(clusters.among(keys, frequent))
         ends = np.cumsum(counts, dtype=np.int64)
         page = np.searchsorted(ends, which, "right")
-        numbers = which - (ends - counts)[page]
-        page, numbers = page[numbers < MOST], numbers[numbers < MOST]
-        kept += [np.array([rows], "<u8"), np.bincount(page, minlength=int(rows)).astype("<u2"), numbers.astype("<u2")]
-        marked += len(numbers)
-    exchange.scratch(job.path("selection", "lines", f"run-{run.number}"), [a.tobytes() for a in kept])
-    return {"marked": marked}
+        number = which - (ends - counts)[page]
+        found.append((int(rows), (page * MOST + number)[number < MOST]))
+    return found
 
 
 def of_run(run: Run, job: Job) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -161,6 +189,8 @@ def of_run(run: Run, job: Job) -> list[tuple[np.ndarray, np.ndarray]]:
     return found
 
 
-def fingerprint(marks: str, most: int) -> str:
+def fingerprint(marks: str, select: settings.Select) -> str:
     """What marked lines depend on. marks: fingerprint of the clusters."""
-    return settings.fingerprint(marks, most, settings.code(os.path.dirname(__file__), "lines.py"))
+    return settings.fingerprint(
+        marks, select.site_lines, select.corpus_lines, settings.code(os.path.dirname(__file__), "lines.py")
+    )

@@ -1,5 +1,7 @@
 """What is taken of each language, from sums over all runs and the documents on the borders."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from corpus import mixture
@@ -104,15 +106,11 @@ class Mixer:
         taken.update(part)
 
 
-def factors(audit: dict[str, dict], unit: str, labels: tuple[str, ...]) -> dict[str, float]:
-    """Tokens per character of each language, from the vocabulary's audit; 1 for other units. A language that the audit
-    lacks has the mean. Errors: UserError where there is no audit."""
-    if unit != "tokens":
-        return {}
-    known = {k: 1 / v["characters_per_token"] for k, v in audit.items() if v.get("characters_per_token")}
-    if not known:
-        raise UserError(
-            "--budget in tokens: no vocabulary/audit.json to count with; run python -m tokenizer train first"
-        )
-    mean = float(np.mean(sorted(known.values())))
-    return {label: known.get(label, mean) for label in labels}
+def factors(known: Mapping[str, float], labels: tuple[str, ...]) -> dict[str, float]:
+    """Tokens per character of each label: what is known of it, or the mean of its script, or of all."""
+    scripts: dict[str, list[float]] = {}
+    for label, factor in sorted(known.items()):
+        for key in (label.partition("_")[2], ""):
+            scripts.setdefault(key, []).append(factor)
+    means = {script: float(np.mean(some)) for script, some in scripts.items()}
+    return {label: known.get(label, means.get(label.partition("_")[2], means[""])) for label in labels}

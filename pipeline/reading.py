@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from corpus import settings
 from corpus.document import Reason, place, rejections
 from corpus.terminal import UserError, safe, say
-from pipeline import findings, folder, language, lookup, selection
+from pipeline import decontamination, findings, folder, language, lookup, selection
 from pipeline.findings import figure, told
 from pipeline.folder import Corpus
 
@@ -156,6 +156,8 @@ def _version(corpus: Corpus, where: int) -> str:
 
 def _tell(corpus: Corpus, where: int) -> Iterator[str]:
     row = corpus.row(where, dict.fromkeys([*_TOLD, *selection.columns_read(corpus.respect, corpus.thresholds)]))
+    if row.get("reasons", 0) & Reason.CONTAMINATED.bit:
+        row |= corpus.row(where, [decontamination.COLUMN])
     yield safe(row["url"]) or "(no URL)"
     yield from _facts({**_origin(row), **_content(row)})
     yield "  rules" + ("" if corpus.selection is not None else ", by the default thresholds: nothing is selected yet")
@@ -222,6 +224,9 @@ def _type(value: object) -> type:
 def _seen(corpus: Corpus, reason: Reason, row: dict[str, Any]) -> str:
     if compared := selection.comparisons(reason, row, corpus.thresholds):
         return "; ".join(told(c) for c in compared)
+    if reason is Reason.CONTAMINATED:
+        names = corpus.settings.get(decontamination.SETS, {}).get("names", [])
+        return f"{reason.about}: {', '.join(decontamination.named(row[decontamination.COLUMN], names))}"
     if reason in (Reason.NO_LANGUAGE, Reason.OTHER_LANGUAGE):
         return f"language {row['language']}"
     for wished, column in selection.WISHES.values():
@@ -238,7 +243,7 @@ def _outcome(corpus: Corpus, row: dict[str, Any], where: int) -> dict[str, str]:
         "duplicates": _cluster(corpus, row, where),
         "verdict": verdict,
         "copies": f"{row['copies']} in an epoch",
-        "left out": f"{len(row['lines_out']):,} of {row['lines']:,} lines, its site repeats them"
+        "left out": f"{len(row['lines_out']):,} of {row['lines']:,} lines, other pages repeat them"
         * bool(row["lines_out"]),
         "split": "validation" if row["validation"] else "training" if row["copies"] else "",
     }

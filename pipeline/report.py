@@ -8,7 +8,7 @@ from corpus import settings, storage
 from corpus.document import Reason
 from corpus.plots import Bar, bars
 from corpus.terminal import amount, duration, size
-from pipeline import books, card, findings, folder, markup, report_languages, report_vocabulary
+from pipeline import books, card, decontamination, findings, folder, markup, report_languages, report_vocabulary
 from pipeline.findings import Example, Findings
 from pipeline.folder import Corpus
 from pipeline.markup import code, quote, table, text
@@ -46,6 +46,7 @@ def render(corpus: Corpus, found: Findings, times: dict[str, dict], failed: list
         ("languages", "Languages", report_languages.section(corpus)),
         ("vocabulary", "Vocabulary", report_vocabulary.section(corpus)),
         ("duplicates", "Duplicates", _duplicates(corpus, found)),
+        ("evaluation", "Evaluation sets", _evaluation(corpus)),
         ("charsets", "Charsets and wishes", _charsets(corpus, found)),
         ("failures", "Files not read whole", _failures(corpus, failed)),
         ("times", "Time", _times(corpus, times)),
@@ -190,8 +191,25 @@ def _kinds(chosen: dict) -> str:
     kinds = [r for r in (Reason.SAME_URL, Reason.SAME_TEXT, Reason.NEAR_DUPLICATE) if chosen["failing"].get(r.name)]
     rows = [(markup.explained(r.name, r.about), f"{chosen['failing'][r.name]:,}") for r in kinds]
     older = f" Pages of older corpora that lost to one here: {chosen['older']:,}." if chosen.get("against") else ""
-    lines = f"<p>Lines left out of kept documents, because their sites repeat them: {chosen['lines_out']:,}.{older}</p>"
+    lines = f"<p>Lines left out of kept documents, because other pages repeat them: {chosen['lines_out']:,}.{older}</p>"
     return table(("lost to another with", "documents"), rows, "tn") + lines if rows else lines
+
+
+def _evaluation(corpus: Corpus) -> str:
+    """Documents that share text with each evaluation set; nothing where none was named."""
+    sets, chosen = corpus.settings.get(decontamination.SETS), corpus.selection
+    if sets is None or chosen is None or "contaminated" not in chosen:
+        return ""
+    rows = [
+        (code(name), f"{texts:,}", f"{short:,}", f"{n:,}", markup.share(n, chosen["documents"]))
+        for k, (name, texts, short) in enumerate(zip(sets["names"], sets["texts"], sets["too_short"], strict=True))
+        for n in [chosen["contaminated"].get(str(k), 0)]
+    ]
+    note = (
+        f"<p>Documents that share {decontamination.RUN} words in a row with a text of a set (in scripts without spaces "
+        f"{decontamination.UNSPACED_RUN} characters) are rejected. Too short are texts that were not looked for.</p>"
+    )
+    return note + table(("set", "texts", "too short", "documents", "share"), rows, "cnnnn")
 
 
 def _seen_in(corpus: Corpus, found: Findings) -> str:

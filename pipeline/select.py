@@ -105,8 +105,12 @@ def judge(run: Run, job: Job) -> tuple[Pieces, dict]:
     labels, found, rows = clusters.of_run(run, job), [], []
     marks = lines.of_run(run, job) if "lines" in job.lists and run.number < job.own else None
     judged = []
+    shared: list[dict] = []  # documents that share text with evaluation sets, by the sets' bits
     for k, part in enumerate(run.parts):
         table = arrays.of_part(run.folder or job.folder, part, _needed(job, run.number < job.own))
+        if decontamination.COLUMN in table:
+            bits = [str(bit) for bit in range(64)]
+            shared.append({b: n for b, n in decontamination.count(table[decontamination.COLUMN], bits).items() if n})
         lost = marks[k][0] if marks else np.zeros(len(table["words"]), np.uint16)
         own, places, entries = _judged(table, run.first + k, job, lost, labels)
         judged.append(own)
@@ -116,7 +120,7 @@ def judge(run: Run, job: Job) -> tuple[Pieces, dict]:
         exchange.scratch(job.work("judged", f"run-{run.number}"), [j.tobytes() for j in judged])
     packed = np.concatenate(found) if found else np.zeros(0, CONTESTANT)
     where = exchange.place_of(exchange.mix(packed["cluster"]), job.ranges)
-    return exchange.split(packed, where, job.ranges), {}
+    return exchange.split(packed, where, job.ranges), {"contaminated": add_receipts(shared)} if shared else {}
 
 
 def _judged(table: dict, part: int, job: Job, lost: np.ndarray, labels: np.ndarray):

@@ -19,6 +19,7 @@ from pipeline import (
     runs,
     tokenize,
 )
+from pipeline.folder import tokens_per_character
 from pipeline.local import Local, Tasks
 from pipeline.thresholds import QUALITY, Thresholds
 
@@ -191,6 +192,8 @@ def run_annotate(wanted: list[annotate.Column], runner: "Runner", options: Optio
                 f"{column.name}: made by another model or code before; name another, or --redo to replace it"
             )
         _record(folder, "columns", {**recorded(folder).get("columns", {}), column.name: mark})
+        if sets := annotate.KINDS[column.kind](column.source).sets:
+            _record(folder, decontamination.SETS, decontamination.recorded(sets))
         begun = time.monotonic()
         tasks = Tasks(storage.join(folder, "documents", items.PLAN), Slice(options.slice), len(plan))
         receipt = runner.map(column.name, tasks, annotate.run, {"folder": folder, "column": column, "made": mark})
@@ -231,7 +234,9 @@ def run_select(
     prepare_folder(folder, create=False)
     plan, made = documents_of(folder)
     sources = [choice.Source(folder, [i.part for i in plan], made), *map(_source, own.against)]
+    factors = _factors(own, folder, made)
     lists = {**choice.lists_of(own), **_columns_made(folder, thresholds)}
+    lists |= {"tokens": (settings.fingerprint(factors), b"")} if factors else {}
     order = choice.Order(own, thresholds, sources, run_documents, lists)
     mark = order.marks["selection"]
     there = books.read(folder, "selection")
@@ -241,9 +246,10 @@ def run_select(
     begun = time.monotonic()
     if not options.preview:
         storage.remove([storage.join(folder, "selection", books.BOOKS)])
-    receipt = choice.run(order, runner, _factors(own, folder, made), not options.preview)
+    receipt = choice.run(order, runner, factors, not options.preview)
     before = [sum(len(s.parts) for s in sources[:k]) for k in range(1, len(sources))]
     receipt |= {"fingerprint": mark, "against": [[n, s.folder] for n, s in zip(before, sources[1:], strict=True)]}
+    receipt |= {"tokens_per_character": factors} if factors else {}
     books.check_select(receipt, made)
     options.said += books.summary_of_select(receipt)
     if options.preview:
@@ -268,9 +274,9 @@ def _factors(own: settings.Select, folder: str, made: dict) -> dict[str, float]:
         _, unit = mixture.parse_budget(own.budget)
     except ValueError as error:
         raise UserError(f"--budget {own.budget}: {error}; write 10G, '10G bytes' or '2G tokens'") from None
-    path = storage.join(folder, "vocabulary", "audit.json")
-    audit = json.loads(storage.read(path))["rows"] if unit == "tokens" and storage.exists(path) else []
-    return mixer.factors({row["language"]: row for row in audit}, unit, tuple(made["languages"]))
+    if unit != "tokens":
+        return {}
+    return mixer.factors(tokens_per_character(storage.join(folder, "vocabulary")), tuple(made["languages"]))
 
 
 def _all_there(folder: str, plan: list[items.Item]) -> bool:
@@ -323,6 +329,7 @@ def run_tokenize(own: settings.Tokenize, runner: "Runner", options: Options) -> 
         f"{amount(sum(s.tokens for s in manifest.shards))} tokens in {len(manifest.shards)} shards, "
         f"{len(languages)} languages; vocabulary of {vocabulary.size:,} pieces"
     )
+    options.said += books.budget_met(manifest.shards, selected, recorded(folder).get("select", {}).get("budget", ""))
     return manifest
 
 

@@ -165,6 +165,7 @@ class Dataflow(http.server.ThreadingHTTPServer):
         super().__init__(("localhost", 0), _Answer)
         self.python, self.folder, self.bucket, self.worker = python, folder, bucket, worker
         self.outcome = "run"
+        self.waited_for = False  # whether a submitter has asked how a job goes on
         self.jobs: list[Job] = []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -198,8 +199,15 @@ class _Answer(http.server.BaseHTTPRequestHandler):
         description = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self._send(self._told(self.server.take(description)))
 
+    def do_PUT(self):
+        wish = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        job = self.server.jobs[int(urllib.parse.urlparse(self.path).path.rpartition("-")[2])]
+        job.state = wish["requestedState"]
+        self._send(self._told(job))
+
     def do_GET(self):
         if "/messages" in self.path:
+            self.server.waited_for = True
             return self._send({"jobMessages": []})
         number = int(urllib.parse.urlparse(self.path).path.rpartition("-")[2])
         return self._send(self._told(self.server.jobs[number]))
@@ -253,6 +261,12 @@ class Cloud:
                    "token_uri": "http://localhost/token"}  # fmt: skip
         path.write_text(json.dumps(account))
         return path
+
+    def start(self, *command: str) -> subprocess.Popen:
+        """The same as `call`, without waiting for its end."""
+        return subprocess.Popen(
+            [str(self.python), "-m", *command], cwd=self.project, env=self.variables, stderr=subprocess.PIPE, text=True
+        )
 
     def call(self, *command: str) -> subprocess.CompletedProcess:
         """python -m command..., as a user of the cloud would call it in the project's folder."""

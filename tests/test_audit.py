@@ -106,7 +106,7 @@ def test_a_reference_that_cannot_be_is_a_mistake(texts):
 
 
 def test_json_comes_back_as_rows(trained, rows, tmp_path):
-    (tmp_path / audit.AUDIT).write_text(audit.to_json(trained, list(rows.values())), encoding="utf-8")
+    (tmp_path / audit.AUDIT).write_text(audit.to_json(trained, list(rows.values()), {}), encoding="utf-8")
     values = json.loads((tmp_path / audit.AUDIT).read_text(encoding="utf-8"))
     assert values["vocabulary"] == trained.digest
     assert (

@@ -1,6 +1,7 @@
 """A selection as a whole: the same whatever the way, right by brute force, met to a document."""
 
 import itertools
+import json
 import random
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from corpus.document import MINHASHES
 from corpus.terminal import UserError
-from pipeline import clusters, duplicates
+from pipeline import clusters, duplicates, mixer
 from pipeline.flow import Runner
 from pipeline.local import Local
 from tests import crawl, key_folder
@@ -67,7 +68,7 @@ def brute_force(path: Path) -> set[frozenset[bytes]]:
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> Path:
     path = key_folder.write(tmp_path_factory.mktemp("base") / "out", documents(120), 5)
-    key_folder.select(path, weights="alpha=0.3", validation=0.1, site_lines=2)
+    key_folder.select(path, weights="alpha=0.3", validation=0.1, site_lines=2, corpus_lines=30)
     return path
 
 
@@ -85,7 +86,7 @@ def test_clusters_are_those_of_brute_force(base):
 def test_same_bytes_for_any_way(base, tmp_path, how):
     """Ranges, rounds of stars instead of one process, workers, Beam's shuffle."""
     path = key_folder.write(tmp_path / "out", documents(120), 5)
-    key_folder.select(path, weights="alpha=0.3", validation=0.1, site_lines=2, **how)
+    key_folder.select(path, weights="alpha=0.3", validation=0.1, site_lines=2, corpus_lines=30, **how)
     ours, theirs = (crawl.digests(p, "selection") for p in (path, base))
     assert {k: v for k, v in ours.items() if "books" not in k} == {k: v for k, v in theirs.items() if "books" not in k}
     assert crawl.books(path, "selection") == crawl.books(base, "selection")
@@ -103,7 +104,9 @@ def test_order_parts_and_runs_change_nothing(base, tmp_path_factory, seed, parts
     shuffled = documents(120)
     random.Random(seed).shuffle(shuffled)
     path = key_folder.write(tmp_path_factory.mktemp("shuffled") / "out", shuffled, parts)
-    key_folder.select(path, weights="alpha=0.3", validation=0.1, site_lines=2, run_documents=run_documents)
+    key_folder.select(
+        path, weights="alpha=0.3", validation=0.1, site_lines=2, corpus_lines=30, run_documents=run_documents
+    )
     assert groups(path) == groups(base)
     assert told(path) == told(base)
 
@@ -163,10 +166,10 @@ def test_a_new_threshold_makes_no_new_clusters(base, monkeypatch):
         raise AssertionError("clusters are made again")
 
     monkeypatch.setattr(clusters, "exact", never)
-    before = key_folder.select(base, weights="alpha=0.3", validation=0.1, site_lines=2)
+    before = key_folder.select(base, weights="alpha=0.3", validation=0.1, site_lines=2, corpus_lines=30)
     after = key_folder.select(base, key_folder.LOOSE.changed({"min_words": 59}, "test"), weights="alpha=0.3")
     assert after["kept"] <= before["kept"]
-    key_folder.select(base, weights="alpha=0.3", validation=0.1, site_lines=2)
+    key_folder.select(base, weights="alpha=0.3", validation=0.1, site_lines=2, corpus_lines=30)
 
 
 def test_the_winner_is_the_best_that_passes(tmp_path):
@@ -269,14 +272,22 @@ def test_tokens_need_a_measured_factor(tmp_path):
     with pytest.raises(UserError, match="tokenizer train first"):
         key_folder.select(path, budget="1k tokens")
     (path / "vocabulary").mkdir()
-    rows = (
-        '[{"language": "eng_Latn", "characters_per_token": 4.0}, {"language": "fin_Latn", "characters_per_token": 2.0}]'
-    )
-    (path / "vocabulary" / "audit.json").write_text('{"rows": ' + rows + "}")
+    costs = {"eng_Latn": 0.25, "fin_Latn": 0.5}
+    (path / "vocabulary" / "audit.json").write_text(json.dumps({"tokens_per_character": costs}))
     key_folder.select(path, budget="500 tokens", weights="alpha=0.0")
     got = epoch(path)
     tokens = {"eng_Latn": 1 / 4, "fin_Latn": 1 / 2, "ell_Grek": 3 / 8}
     assert 350 < sum(n * tokens[k] for k, n in got.items()) <= 500
+    costs = {"eng_Latn": 0.5, "fin_Latn": 1.0}
+    (path / "vocabulary" / "audit.json").write_text(json.dumps({"tokens_per_character": costs}))
+    key_folder.select(path, budget="500 tokens", weights="alpha=0.0")
+    assert sum(epoch(path).values()) < 0.7 * sum(got.values()), "another vocabulary, another choice"
+
+
+def test_a_language_that_was_not_measured_costs_what_its_script_does():
+    known = {"eng_Latn": 0.25, "fin_Latn": 0.35, "jpn_Jpan": 0.9}
+    found = mixer.factors(known, ("fin_Latn", "deu_Latn", "jpn_Jpan", "ell_Grek"))
+    assert found == {"fin_Latn": 0.35, "deu_Latn": 0.3, "jpn_Jpan": 0.9, "ell_Grek": 0.5}
 
 
 def test_rehydration_multiplies_copies_by_the_size_of_the_cluster(tmp_path):

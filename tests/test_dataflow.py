@@ -2,9 +2,11 @@
 but Beam and the staged package."""
 
 import io
+import signal
 import subprocess
 import sys
 import tarfile
+import time
 
 import apache_beam
 import pytest
@@ -16,6 +18,7 @@ pytestmark = pytest.mark.slow
 
 HOME = f"gs://{BUCKET}"
 BATCH = 1  # of the service's job types
+CANCELLED = 5  # of its job states
 MADE = ("documents", "selection", "tokens", "settings.toml", "failed_files.json")
 
 
@@ -134,6 +137,21 @@ def _graph_of_one(cloud):
     assert done.stderr.splitlines()[-1].startswith("failed: extract: the job failed")
     assert "Traceback" not in done.stderr
     return cloud.dataflow.jobs[-1].graph()
+
+
+def test_ctrl_c_cancels_the_job(cloud):
+    cloud.dataflow.outcome, cloud.dataflow.waited_for = "JOB_STATE_RUNNING", False
+    before = len(cloud.dataflow.jobs)
+    command = ["pipeline", "extract", f"{HOME}/crawl", "--output", f"{HOME}/stopped", "--", *cloud.options]
+    with cloud.start(*command) as process:
+        while not cloud.dataflow.waited_for:
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        told = process.stderr.read()
+    assert process.returncode == 130
+    assert "the job on the cluster is cancelled" in told
+    assert [job.state for job in cloud.dataflow.jobs[before:]] == [CANCELLED]
 
 
 def test_a_job_service_on_a_shared_disk(cloud, jobs, tmp_path):

@@ -2,6 +2,8 @@
 
 import json
 import random
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.terminal import UserError
-from pipeline import decontamination, duplicates
+from pipeline import decontamination, duplicates, reading, report
 from pipeline.__main__ import main
 from pipeline.decontamination import RUN, UNSPACED_RUN, Finder, load, runs
 from tests import key_folder
@@ -123,6 +125,11 @@ def test_marked_documents_are_reported_by_set_and_rejected(tmp_path, capsys):
     key_folder.select(path)
     found = [v for _, v in sorted(key_folder.verdicts(path).items())]
     assert found == ["", "CONTAMINATED", "CONTAMINATED", "", "", ""]
+    shown = Path(report.write(str(path))).read_text()
+    for name, documents in (("first", 2), ("second", 1)):
+        assert re.search(rf"{name}</code></td><td[^>]*>2</td><td[^>]*>0</td><td[^>]*>{documents}</td>", shown)
+    told = "\n".join(reading.why(str(path), "https://site1.example/1"))
+    assert "shares text with an evaluation set: first, second\n" in told
 
 
 def test_no_sets_mark_nothing():

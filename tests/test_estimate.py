@@ -54,7 +54,7 @@ def test_the_estimate_is_near_the_whole_crawl(tmp_path):
 
 
 def test_tokens_per_character():
-    assert estimate.factor("fin_Latn", {"fin_Latn": {"characters_per_token": 5.0}}) == 0.2
+    assert estimate.factor("fin_Latn", {"fin_Latn": 0.2}) == 0.2
     assert estimate.factor("fin_Latn", {}) < estimate.factor("jpn_Jpan", {})
     assert {"Hans", "Thai"} <= {row.script for row in language.languages().values()} & set(estimate._SIGNS)
 

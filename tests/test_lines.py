@@ -61,6 +61,21 @@ def test_no_lines_when_not_asked(tmp_path):
     assert not any(left_out(tmp_path / "out").values())
 
 
+@pytest.mark.parametrize("memory", [1 << 30, 2000])
+def test_a_line_on_more_pages_of_the_corpus_than_allowed_is_marked(tmp_path, memory):
+    """Six sites of one page each share a notice; a menu stands on one site only."""
+    pages = [page(f"s{k}", k, menu=(f"Own {k}", "Powered by a shop")) for k in range(6)] + [
+        page("big", k, menu=("Menu", f"Foot {k}")) for k in range(5)
+    ]
+    path = key_folder.write(tmp_path / "out", pages)
+    key_folder.select(path, site_lines=0, corpus_lines=5, memory=memory)
+    assert all(v == ([7] if "//s" in k else []) for k, v in left_out(path).items())
+    key_folder.select(path, site_lines=4, corpus_lines=5, memory=memory)
+    assert all(v == ([7] if "//s" in k else [0]) for k, v in left_out(path).items())
+    key_folder.select(path, site_lines=4, corpus_lines=4, memory=memory)
+    assert all(v == ([7] if "//s" in k else [0]) for k, v in left_out(path).items())
+
+
 @given(st.lists(st.sampled_from(["a", "b b", "", " ", "c"]), max_size=8), st.sets(st.integers(0, 9)))
 def test_the_lines_that_are_left_are_the_others(lines, numbers):
     text = "\n".join(lines)

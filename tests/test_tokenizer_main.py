@@ -67,6 +67,7 @@ def test_train_writes_a_vocabulary_and_says_what_comes_next(out, capsys):
     audit = json.loads((folder / "audit.json").read_text())
     assert audit["vocabulary"] == trained.digest
     assert [row["language"] for row in audit["rows"]] == [*SENTENCES, "all"]
+    assert list(audit["tokens_per_character"]) == sorted(SENTENCES)
     assert stdout.splitlines()[0].startswith("language")
     assert len(stdout.splitlines()) == 5
     assert stderr.splitlines()[-1] == f"next: python -m pipeline tokenize {out}"

@@ -159,6 +159,10 @@ def _planned(plan: "Plan", settings: Vocabulary, folder: str) -> str:
     return "\n".join([*lines, f"{folder}: {settings.model}, size {settings.size:,}, {plan.characters:,} characters"])
 
 
+_MEASURED = 1_000_000
+"""Characters of a language that tell what it costs in tokens."""
+
+
 def _make(found: "list[Source]", plan: "Plan", settings: Vocabulary, folder: str, mark: str, quiet: bool) -> None:
     """Train, measure, write; settings.toml comes last and makes the folder whole."""
     from tokenizer import audit, sample, sentences, vocabulary
@@ -166,10 +170,15 @@ def _make(found: "list[Source]", plan: "Plan", settings: Vocabulary, folder: str
 
     progress = Progress("sample", len(found), quiet=quiet)
     held: dict[str, list[str]] = {}
+    measured: dict[str, list[str]] = {}
+    left: dict[str, int] = {}  # characters that are still to be measured on
     lines: list[str] = []
     written = Characters()
     characters = 0
     for drawn in sample.draw(found, plan, progress.advance):
+        if left.setdefault(drawn.language, _MEASURED) > 0:
+            measured.setdefault(drawn.language, []).append(drawn.text)
+            left[drawn.language] -= len(drawn.text)
         if drawn.held_out:
             held.setdefault(drawn.language, []).append(drawn.text)
         else:
@@ -180,7 +189,8 @@ def _make(found: "list[Source]", plan: "Plan", settings: Vocabulary, folder: str
     required = written.required(settings.coverage, settings.size)
     made = _interruptible(lambda: vocabulary.train(lines, settings, folder, required))
     rows = audit.evaluate(made, dict(sorted(held.items())))
-    storage.write(storage.join(folder, "audit.json"), audit.to_json(made, rows))
+    costs = audit.tokens_per_character(made, measured)
+    storage.write(storage.join(folder, "audit.json"), audit.to_json(made, rows, costs))
     files = [vocabulary.PIECES, "audit.json", *_exported(made, settings, folder)]
     facts = {"fingerprint": mark, "digest": made.digest, "size": made.size, "pieces": made.pieces, "files": files}
     facts |= {"characters": characters, "rules": vocabulary.RULES, "version": VERSION}

@@ -157,12 +157,21 @@ def summary(rows: list[Row]) -> dict[str, Any]:
     }
 
 
-def to_json(vocabulary: Vocabulary, rows: list[Row]) -> str:
+def tokens_per_character(vocabulary: Vocabulary, texts: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """What a character of each language costs, by documents that may have been trained on: every language that has
+    text has some, which held-out texts have not. Budgets in tokens are counted with it."""
+    counts = {k: _count(vocabulary, list(some)) for k, some in sorted(texts.items())}
+    return {k: round(int(c.tokens.sum()) / c.characters, 5) for k, c in counts.items() if c.characters}
+
+
+def to_json(vocabulary: Vocabulary, rows: list[Row], costs: Mapping[str, float]) -> str:
+    """costs: tokens per character by language."""
     values = {
         "vocabulary": vocabulary.digest,
         "size": vocabulary.size,
         "pieces": vocabulary.pieces,
         "summary": summary(rows),
+        "tokens_per_character": dict(costs),
         "rows": [{k: round(v, 5) if isinstance(v, float) else v for k, v in asdict(row).items()} for row in rows],
     }
     return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
