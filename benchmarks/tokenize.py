@@ -63,6 +63,7 @@ def corpus(folder: Path, characters: int, pages: bool = True) -> Path:
 
     out, texts = folder / f"corpus-{characters}", folder / f"texts-{characters}.jsonl"
     found = documents(characters) if pages else itertools.islice(documents(1 << 40), 0, 20 * FEW, 20)
+    texts.parent.mkdir(parents=True, exist_ok=True)
     texts.write_text("".join(json.dumps(d, ensure_ascii=False) + "\n" for d in found), encoding="utf-8")
     crawl = [str(SHARED / "web" / "realweb.warc.gz")] if pages else []
     command = ["run", *crawl, str(texts), "--output", str(out), "--workers", "1", "--quiet"]
@@ -77,7 +78,7 @@ def kept(folder: Path) -> list[str]:
 
     plan, _ = steps.documents_of(str(folder))
     job = tokenize.Job(str(folder), "", 1, "")
-    return [text for item in plan for text, _, _ in tokenize._kept(item.part, job)]
+    return [text.decode() for item in plan for text, _, _ in tokenize._kept(item.part, job)]
 
 
 def used() -> Used:

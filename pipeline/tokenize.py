@@ -124,8 +124,9 @@ def _made(path: str, job: Job) -> list | None:
     return values["pieces"] if values.get("fingerprint") == job.fingerprint else None
 
 
-def _kept(name: str, job: Job) -> Iterator[tuple[str, tuple[str, bool, int], int]]:
-    """(text, kind, row) of the selected documents of a part, documents and selection read in lock-step."""
+def _kept(name: str, job: Job) -> Iterator[tuple[bytes, tuple[str, bool, int], int]]:
+    """(text in UTF-8, kind, row) of the selected documents of a part, documents and selection read in lock-step. Texts
+    stay the bytes that they are: SentencePiece would encode strings again."""
     with storage.open_read(job.path("selection", name)) as file:
         chosen = pq.ParquetFile(file)
         aligned = document.read_metadata(pa.schema([], metadata=chosen.metadata.metadata)).get("aligned")
@@ -143,10 +144,11 @@ def _kept(name: str, job: Job) -> Iterator[tuple[str, tuple[str, bool, int], int
             rows = row + np.flatnonzero(copies[row : row + len(batch)])
             kept = batch.take(pa.array(rows - row))
             kinds = kept["language"].to_pylist(), validation[rows].tolist(), copies[rows].tolist()
-            for place, text, less, *kind in zip(
-                rows.tolist(), kept["text"].to_pylist(), fewer[rows].tolist(), *kinds, strict=True
-            ):
-                yield lines.leave_out(text, gone[place].as_py()) if less else text, tuple(kind), place
+            texts = kept["text"].cast(pa.binary()).to_pylist()
+            for place, text, less, *kind in zip(rows.tolist(), texts, fewer[rows].tolist(), *kinds, strict=True):
+                if less:
+                    text = lines.leave_out(text.decode(), gone[place].as_py()).encode()
+                yield text, tuple(kind), place
             row += len(batch)
 
 
@@ -155,12 +157,12 @@ class _Kind:
 
     def __init__(self, vocabulary: Vocabulary):
         self.vocabulary = vocabulary
-        self.texts: list[str] = []
+        self.texts: list[bytes] = []
         self.places: list[tuple[int, int]] = []
         self.tokens: list[np.ndarray] = []
         self.lengths: list[np.ndarray] = []
 
-    def add(self, text: str, part: int, row: int) -> None:
+    def add(self, text: bytes, part: int, row: int) -> None:
         self.texts.append(text)
         self.places.append((part, row))
         if len(self.texts) >= _TEXTS:

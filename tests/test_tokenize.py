@@ -86,8 +86,8 @@ ROWS = [
 def test_lines_that_are_left_out_are_not_encoded(tmp_path):
     job = write(tmp_path, ROWS)
     assert list(tokenize._kept("part-a.parquet", job)) == [
-        ("one\n\nthree", ("eng_Latn", False, 2), 0),
-        ("yksi", ("fin_Latn", True, 1), 2),
+        (b"one\n\nthree", ("eng_Latn", False, 2), 0),
+        (b"yksi", ("fin_Latn", True, 1), 2),
     ]
 
 
