@@ -12,7 +12,9 @@ All files are had with their ordinary clients, 260 MB (Debian 12: 1.39.17, 4.15.
   iso           names of countries and languages, LGPL-2.1+        unilex    word-frequencies.tsv.xz, Unicode License V3
   wordfreq      words of 40 languages, CC BY-SA 4.0 (a vocabulary holds words, not the lists; judge for yourself, or
                 leave the wheel out)
-Of a language and source at most SHARE characters are kept, chosen by their hash: same files, same bytes.
+Of a language and source at most SHARE characters are kept, chosen by their hash: same files, same bytes. Of a language
+that has nothing but messages of MediaWiki at most ALONE: they are 150, most of them hardly written elsewhere, and their
+text takes pieces from all others.
 """
 
 import argparse
@@ -25,7 +27,7 @@ import os
 import re
 import unicodedata
 import zipfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 import xxhash
@@ -34,6 +36,7 @@ from pipeline import interface_strings, language, train_language, word_lists, wo
 from tokenizer.audit import UNSPACED
 
 SHARE = defaultdict(lambda: 250_000, unilex=1_000_000, wordfreq=1_000_000)  # lists are whole
+ALONE = 40_000
 MIN_CHARACTERS = {"help": 20}
 """Shorter texts are headings; messages and names of any length from 4 on count."""
 WORDS, TIMES = 40_000, {"unilex": 20_000, "wordfreq": 60_000}
@@ -146,14 +149,20 @@ def is_fit(source: str, label: str, text: str) -> bool:
     return len(text) >= least and language.writes(label.partition("_")[2], words.script(text))
 
 
+def share(source: str, alone: bool) -> int:
+    """Characters of a language that a source may give. alone: it has no other source."""
+    return ALONE if alone and source == "mediawiki" else SHARE[source]
+
+
 def rows(paths: Iterable[str]) -> Iterator[tuple[str, str, str]]:
     """(label, source, text), sorted by label and source, in each until its share is reached."""
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
     for source, label, text in texts(paths):
         if label:
             found[label, source].add(" ".join(unicodedata.normalize("NFC", text).split()))
+    labels = Counter(label for label, _ in found)
     for label, source in sorted(found):
-        left = SHARE[source]
+        left = share(source, labels[label] == 1)
         for text in sorted(found[label, source], key=lambda t: (hashed(t), t)):
             if not is_fit(source, label, text):
                 continue

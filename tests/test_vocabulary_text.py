@@ -57,3 +57,8 @@ def test_rows(files, monkeypatch):
 
     monkeypatch.setitem(vocabulary_text.SHARE, "iso", 6)
     assert [row[2] for row in vocabulary_text.rows(files) if row[:2] == ("fin_Latn", "iso")] in (["Ruotsi"], ["Suomi"])
+
+
+def test_messages_alone_are_no_language_of_the_web():
+    assert vocabulary_text.share("mediawiki", alone=True) < vocabulary_text.share("mediawiki", alone=False)
+    assert vocabulary_text.share("unilex", alone=True) == vocabulary_text.share("unilex", alone=False)
