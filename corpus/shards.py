@@ -174,15 +174,27 @@ def verify(folder: str, manifest: Manifest, contents: bool = True) -> Iterator[s
 
     `contents`: read every byte and compare checksums; otherwise only names and sizes.
     """
-    expected = {shard.path: shard for shard in manifest.shards}
-    found = {os.path.relpath(p, folder) for p in storage.list_files(folder) if p.endswith(".arrow")}
-    for path in sorted(found - set(expected)):
+    for path in sorted(_beyond(folder, {shard.path for shard in manifest.shards})):
         yield f"{path}: not in the manifest"
-    for path, shard in expected.items():
-        full = storage.join(folder, path)
-        if path not in found:
-            yield f"{path}: missing"
-        elif os.path.getsize(full) != shard.bytes:
-            yield f"{path}: {os.path.getsize(full)} bytes instead of {shard.bytes}"
-        elif contents and checksum(full) != shard.checksum:
-            yield f"{path}: damaged (checksum differs)"
+    for shard in manifest.shards:
+        full = storage.join(folder, shard.path)
+        try:
+            size = _size(full)
+            if size not in (shard.bytes, -1):
+                yield f"{shard.path}: {size} bytes instead of {shard.bytes}"
+            elif contents and checksum(full) != shard.checksum:
+                yield f"{shard.path}: damaged (checksum differs)"
+        except FileNotFoundError:
+            yield f"{shard.path}: missing"
+
+
+def _beyond(folder: str, expected: set[str]) -> set[str]:
+    """Shards in a folder that are not expected; a web server tells of none."""
+    if storage.is_http(folder):
+        return set()
+    return {os.path.relpath(p, folder) for p in storage.list_files(folder) if p.endswith(".arrow")} - expected
+
+
+def _size(path: str) -> int:
+    """Bytes; -1: the server does not tell."""
+    return storage.stat(path).size if storage.is_remote(path) else os.path.getsize(path)

@@ -256,7 +256,7 @@ def _tokenize(names: argparse.Namespace, rest: list[str]) -> int:
         print(f"{made['characters']:,} characters of {made['documents']:,} documents before selection")
         return terminal.DONE
     watch = terminal.Progress("", 1, quiet=True)
-    runner, options = _start(names, rest, own.vocabulary)
+    runner, options = _start(names, rest, own.vocabulary, light=True)
     steps.run_tokenize(own, runner, options)
     report.write(options.output)
     return _finish(options, names, watch.finish(), f"python -m trainer pretrain {names.output}/tokens --output model")

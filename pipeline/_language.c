@@ -13,16 +13,19 @@
 #define SHARE 65536   /* a probability of 1 */
 #define SPECIAL 7
 #define MAX_LABELS 512
+#define MAX_COST (1 << 19) /* what a feature may cost: that of CHUNK of them, and `most`, fit in 32 bits */
 #define MAX_TEXT (1 << 24)
+#define LAST 0x80000000u /* marks the last feature of a word; buckets are smaller */
+#define CHUNK 1024       /* features whose weights fit in 16 bits */
 
 /* A table of weights: uint8 [1 << bits][stride], for texts whose letters are of `scripts` (a bit each). */
-typedef struct { int64_t scripts, offset, bits, stride, labels, first; } Table;
+typedef struct { int64_t scripts, offset, bits, stride, labels, first, guest; } Table;
 typedef struct {
     const uint32_t *fold, *decay;
     const uint8_t *classes, *weights;
     const int32_t *scripts, *biases; /* biases: of each label, what a feature costs and what it has from the start; scripts: the weight of a letter of each, then the ids that main_script asks for */
     const Table *tables;
-    long long scale, half, ground;
+    long long scale, half, ground, most;
     int64_t decays;
 } Model;
 typedef struct { int32_t group, letters, visible, code, runs, unspaced, features, first, second, share, other,
@@ -35,6 +38,44 @@ static uint32_t bucket(uint64_t hash, int bits) {
 
 static uint64_t joined(uint64_t hash, uint32_t point) { return hash * 0xD6E8FEB86659FD93u + point + 1; }
 
+static int is_ascii_letter(uint32_t point) { return (point | 32) >= 'a' && (point | 32) <= 'z'; }
+
+/* Where an address, a user's name or a tag that begins at `place` ends: signs of ASCII up to the next space, among them
+   '@', "://" or a dot, two letters or more and a slash; or with "www." or '#' in front. `place` where none begins. */
+static Py_ssize_t address_end(const uint32_t *points, Py_ssize_t place, Py_ssize_t count) {
+    Py_ssize_t end = place, dot = -1; /* the last dot with nothing but letters behind it */
+    int found = 0;
+    for (; end < count && points[end] > ' ' && points[end] < 0x7F; end++) {
+        found |= points[end] == '@';
+        if (points[end] == '/') {
+            found |= (dot >= 0 && end - dot > 2) || (end - place > 1 && points[end - 1] == '/' && points[end - 2] == ':');
+        }
+        if (points[end] == '.') dot = end > place ? end : -1;
+        else if (!is_ascii_letter(points[end])) dot = -1;
+    }
+    Py_ssize_t length = end - place;
+    found |= length > 1 && points[place] == '#' && is_ascii_letter(points[place + 1]);
+    found |= length > 4 && (points[place] | 32) == 'w' && (points[place + 1] | 32) == 'w' && (points[place + 2] | 32) == 'w' &&
+             points[place + 3] == '.';
+    return found ? end : place;
+}
+
+static int is_pictograph(uint32_t point) {
+    return point >= 0x2600 && (point < 0x27C0 || point == 0xFE0F || (point >= 0x1F000 && point < 0x20000));
+}
+
+/* A text with spaces in place of addresses, users' names, tags and pictographs: they are in no language. */
+static void without_noise(const uint32_t *points, Py_ssize_t count, uint32_t *out) {
+    Py_ssize_t end = 0; /* of the last address */
+    int inside = 0;     /* a run of ASCII's signs */
+    for (Py_ssize_t place = 0; place < count; place++) {
+        int sign = points[place] > ' ' && points[place] < 0x7F;
+        if (sign && !inside) end = address_end(points, place, count);
+        inside = sign;
+        out[place] = place < end || is_pictograph(points[place]) ? ' ' : points[place];
+    }
+}
+
 /* The buckets of one word, points[0] and points[length + 1] being EDGE: its n-grams and the word itself. */
 static uint32_t *add_word(const uint32_t *points, Py_ssize_t length, int bits, uint32_t *out) {
     for (Py_ssize_t start = 0; start < length + 2; start++) {
@@ -44,10 +85,12 @@ static uint32_t *add_word(const uint32_t *points, Py_ssize_t length, int bits, u
             if (end > start || points[end] != EDGE) *out++ = bucket(hash, bits);
         }
     }
-    if (length < 3 || length > MAX_WORD) return out; /* shorter ones are n-grams with both edges */
-    uint64_t hash = 7;
-    for (Py_ssize_t place = 1; place <= length; place++) hash = joined(hash, points[place]);
-    *out++ = bucket(hash, bits);
+    if (length >= 3 && length <= MAX_WORD) { /* shorter ones are n-grams with both edges */
+        uint64_t hash = 7;
+        for (Py_ssize_t place = 1; place <= length; place++) hash = joined(hash, points[place]);
+        *out++ = bucket(hash, bits);
+    }
+    out[-1] |= LAST;
     return out;
 }
 
@@ -71,28 +114,42 @@ static Py_ssize_t find_features(const uint32_t *points, Py_ssize_t count, const 
 }
 
 #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__gnu_linux__)
-#define WIDE __attribute__((target_clones("avx2", "default"))) /* the same sums, twice as many at once */
+/* The same sums, twice as many at once. GCC 12 would take rows in pairs and leave the odd one to a loop of single bytes. */
+#define WIDE __attribute__((target_clones("avx2", "default"), optimize("no-loop-unroll-and-jam")))
 #else
 #define WIDE
 #endif
 
-/* sums[labels] of the rows of all features; stride is a multiple of BLOCK. */
-WIDE static void add_rows(const uint8_t *rows, Py_ssize_t stride, const uint32_t *features, Py_ssize_t count, uint32_t *sums) {
-    static const uint8_t nought[BLOCK];
+/* sums[stride] of the rows of at most CHUNK features. */
+WIDE static void add_rows(const uint8_t *rows, Py_ssize_t stride, const uint32_t *features, Py_ssize_t count, int32_t *restrict sums) {
     for (Py_ssize_t block = 0; block < stride; block += BLOCK) {
-        uint32_t *total = sums + block;
-        memset(total, 0, BLOCK * sizeof *total);
-        for (Py_ssize_t start = 0; start < count;) {
-            uint16_t part[BLOCK] = {0};
-            Py_ssize_t stop = count - start > 1024 ? start + 1024 : count; /* 1024 * MAX_WEIGHT fit in 16 bits */
-            for (; start < stop; start += 4) {
-                const uint8_t *row[4];
-                for (int k = 0; k < 4; k++)
-                    row[k] = start + k < stop ? rows + (Py_ssize_t)features[start + k] * stride + block : nought;
-                for (int k = 0; k < BLOCK; k++) part[k] += (uint8_t)(row[0][k] + row[1][k] + row[2][k] + row[3][k]);
-            }
-            start = stop;
-            for (int k = 0; k < BLOCK; k++) total[k] += part[k];
+        uint16_t part[BLOCK] = {0};
+        Py_ssize_t k = 0;
+        for (; k + 4 <= count; k += 4) {
+            const uint8_t *row[4];
+            for (int j = 0; j < 4; j++) row[j] = rows + (Py_ssize_t)(features[k + j] & ~LAST) * stride + block;
+            for (int j = 0; j < BLOCK; j++) part[j] += (uint8_t)(row[0][j] + row[1][j] + row[2][j] + row[3][j]);
+        }
+        for (; k < count; k++) {
+            const uint8_t *row = rows + (Py_ssize_t)(features[k] & ~LAST) * stride + block;
+            for (int j = 0; j < BLOCK; j++) part[j] += row[j];
+        }
+        for (int j = 0; j < BLOCK; j++) sums[block + j] = part[j];
+    }
+}
+
+/* values[labels]: the log probabilities of a text, as 256ths of a step beyond those in the mean of all, word by word: no
+   word tells more than `most` against a label. */
+WIDE static void add_words(const uint8_t *rows, const Table *table, const int32_t *restrict costs, const uint32_t *features, Py_ssize_t count,
+                           int32_t most, int64_t *restrict values) {
+    int32_t sums[MAX_LABELS];
+    for (Py_ssize_t start = 0, stop; start < count; start = stop) {
+        for (stop = start + 1; stop < count && stop < start + CHUNK && !(features[stop - 1] & LAST);) stop++;
+        add_rows(rows, table->stride, features + start, stop - start, sums);
+        int32_t size = (int32_t)(stop - start), guest = table->guest < 0 ? INT32_MIN : sums[table->guest] * 256 - size * costs[2 * table->guest] - most;
+        for (int64_t k = 0; k < table->labels; k++) {
+            int32_t own = sums[k] * 256 - size * costs[2 * k];
+            values[k] += own > guest ? own : guest;
         }
     }
 }
@@ -141,17 +198,12 @@ static int64_t decayed(const Model *model, int64_t distance, int64_t features) {
     return step < model->decays ? model->decay[step] : 0;
 }
 
-/* The log probability of a text in a label's language, as 256ths of a step beyond that in the mean of all. */
-static int64_t value_of(const Model *model, int64_t label, uint32_t sum, int64_t features) {
-    return (int64_t)sum * 256 - features * model->biases[2 * label] + model->biases[2 * label + 1];
-}
-
 /* The two labels with the largest sums, and their shares in all. `ground` (negative) a feature is what text of no known
    language gets: it counts like a label, and what stays far below is in none: first = -1. */
-static void choose(const Model *model, const Table *table, const uint32_t *sums, Row *row) {
+static void choose(const Model *model, const Table *table, const int64_t *values, Row *row) {
     int64_t best[2] = {INT64_MIN, INT64_MIN}, features = row->features, none = features * model->ground;
     for (int64_t k = 0; k < table->labels; k++) {
-        int64_t value = value_of(model, table->first + k, sums[k], features);
+        int64_t value = values[k];
         if (value > best[0]) {
             best[1] = best[0];
             row->second = row->first;
@@ -164,39 +216,44 @@ static void choose(const Model *model, const Table *table, const uint32_t *sums,
     }
     int64_t top = best[0] > none ? best[0] : none, all = decayed(model, top - none, features);
     for (int64_t k = 0; k < table->labels; k++)
-        all += decayed(model, top - value_of(model, table->first + k, sums[k], features), features);
+        all += decayed(model, top - values[k], features);
     row->share = (int32_t)(decayed(model, top - best[0], features) * SHARE / all);
     row->other = row->second < 0 ? 0 : (int32_t)(decayed(model, top - best[1], features) * SHARE / all);
-    if (best[0] <= 3 * none) row->first = -1;
+    if (row->first >= 0 && best[0] - model->biases[2 * row->first + 1] <= 3 * none) row->first = -1;
 }
 
 static void rank_one(const uint32_t *points, Py_ssize_t count, const Model *model, uint32_t *room, Row *row) {
     memset(row, 0, sizeof *row);
     row->first = row->second = -1;
-    survey(points, count, model, row);
+    without_noise(points, count, room);
+    survey(room, count, model, row);
     const Table *table = model->tables + row->group;
     if (table->labels == 1) {
         row->first = (int32_t)table->first;
         row->share = SHARE;
     }
     if (table->labels < 2) return;
-    uint32_t *features = room + count + 2, sums[MAX_LABELS];
-    row->features = (int32_t)find_features(points, count, model->fold, (uint64_t)table->scripts, (int)table->bits, room, features);
-    add_rows(model->weights + table->offset, table->stride, features, row->features, sums);
-    choose(model, table, sums, row);
+    uint32_t *word = room + count, *features = word + count + 2;
+    int64_t values[MAX_LABELS];
+    const int32_t *biases = model->biases + 2 * table->first;
+    for (int64_t k = 0; k < table->labels; k++) values[k] = biases[2 * k + 1];
+    row->features = (int32_t)find_features(room, count, model->fold, (uint64_t)table->scripts, (int)table->bits, word, features);
+    add_words(model->weights + table->offset, table, biases, features, row->features, (int32_t)model->most, values);
+    choose(model, table, values, row);
 }
 
 /* Whether all numbers of a model keep inside its buffers; an exception if not. */
 static int is_whole(const Model *model, Py_ssize_t weights, Py_ssize_t biases) {
-    int good = model->scale >= 0 && model->scale < 1 << 24 && model->half > 0 && model->ground < 0 && model->decays > 0;
+    int good = model->scale >= 0 && model->scale < 1 << 24 && model->half > 0 && model->ground < 0 && model->most >= 0 && model->most < 1 << 29 && model->decays > 0;
     for (int k = 0; k < SCRIPTS + SPECIAL; k++)
         good &= model->scripts[k] >= 0 && model->scripts[k] < SCRIPTS;
     for (int k = 0; k < SCRIPTS; k++) {
         const Table *t = model->tables + k;
-        good &= t->labels >= 0 && (t->labels < 2 || t->labels <= t->stride) && t->stride >= 0 && t->stride <= MAX_LABELS && t->stride % BLOCK == 0;
+        good &= t->guest >= -1 && t->guest < t->labels && t->labels >= 0 && (t->labels < 2 || t->labels <= t->stride) && t->stride >= 0 && t->stride <= MAX_LABELS && t->stride % BLOCK == 0;
         good &= t->bits > 0 && t->bits <= 24 && t->first >= 0 && t->first + t->labels <= biases;
         good &= t->offset >= 0 && t->offset + (t->stride << t->bits) <= weights;
     }
+    for (Py_ssize_t k = 0; k < biases; k++) good &= model->biases[2 * k] > -MAX_COST && model->biases[2 * k] < MAX_COST;
     if (!good) PyErr_SetString(PyExc_ValueError, "no whole language model");
     return good;
 }
@@ -221,8 +278,8 @@ static PyObject *rank(PyObject *self, PyObject *arguments) {
     Model model;
     PyObject *result = NULL;
     uint32_t *room = NULL;
-    if (!PyArg_ParseTuple(arguments, "y*y*y*y*y*y*y*y*y*LLL", b, b + 1, b + 2, b + 3, b + 4, b + 5, b + 6, b + 7, b + 8,
-                          &model.scale, &model.half, &model.ground)) return NULL;
+    if (!PyArg_ParseTuple(arguments, "y*y*y*y*y*y*y*y*y*LLLL", b, b + 1, b + 2, b + 3, b + 4, b + 5, b + 6, b + 7, b + 8,
+                          &model.scale, &model.half, &model.ground, &model.most)) return NULL;
     model.fold = b[FOLD].buf, model.classes = b[CLASSES].buf, model.scripts = b[SCRIPT].buf, model.tables = b[TABLES].buf;
     model.weights = b[WEIGHTS].buf, model.biases = b[BIASES].buf, model.decay = b[DECAY].buf;
     Py_ssize_t count = items(b + POINTS, 4), texts = items(b + SPANS, 16), longest = 0;
@@ -232,7 +289,7 @@ static PyObject *rank(PyObject *self, PyObject *arguments) {
         has(b + CLASSES, CODE_POINTS, "classes") && has(b + SCRIPT, (SCRIPTS + SPECIAL) * 4, "scripts") &&
         has(b + TABLES, SCRIPTS * (Py_ssize_t)sizeof(Table), "tables") && is_whole(&model, b[WEIGHTS].len, biases) &&
         in_range(b[POINTS].buf, count, b[SPANS].buf, texts, &longest) &&
-        (room = malloc((size_t)(longest + 2) * 4 * (MAX_GRAM + 3))) != NULL &&
+        (room = malloc((size_t)(longest + 2) * 4 * (MAX_GRAM + 4))) != NULL &&
         (result = PyBytes_FromStringAndSize(NULL, texts * (Py_ssize_t)sizeof(Row))) != NULL) {
         const int64_t *spans = b[SPANS].buf;
         Row *rows = (Row *)PyBytes_AsString(result);
@@ -258,10 +315,13 @@ static PyObject *features(PyObject *self, PyObject *arguments) {
     int64_t span[2] = {0, count};
     if (bits < 1 || bits > 24) PyErr_SetString(PyExc_ValueError, "bits: 1 to 24");
     else if (count >= 0 && has(&fold, CODE_POINTS * 4, "fold") && in_range(points.buf, count, span, 1, &longest)) {
-        if ((room = malloc((size_t)(count + 2) * 4 * (MAX_GRAM + 3))) == NULL) PyErr_NoMemory();
+        if ((room = malloc((size_t)(count + 2) * 4 * (MAX_GRAM + 4))) == NULL) PyErr_NoMemory();
         else {
-            Py_ssize_t found = find_features(points.buf, count, fold.buf, (uint64_t)scripts, bits, room, room + count + 2);
-            result = PyBytes_FromStringAndSize((char *)(room + count + 2), found * 4);
+            uint32_t *out = room + 2 * count + 2;
+            without_noise(points.buf, count, room);
+            Py_ssize_t found = find_features(room, count, fold.buf, (uint64_t)scripts, bits, room + count, out);
+            for (Py_ssize_t k = 0; k < found; k++) out[k] &= ~LAST;
+            result = PyBytes_FromStringAndSize((char *)out, found * 4);
         }
     }
     free(room);

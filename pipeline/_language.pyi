@@ -13,6 +13,7 @@ def rank(
     scale: int,
     half: int,
     ground: int,
+    most: int,
     /,
 ) -> bytes: ...
 def features(points: np.ndarray, fold: np.ndarray, scripts: int, bits: int, /) -> bytes: ...

@@ -21,7 +21,15 @@ from pipeline.items import Item, add_receipts, no_tick
 from pipeline.thresholds import QUALITY
 
 BATCH = 512
-_SOURCES = ("annotate.py", "decontamination.py", "quality.py", "fasttext_file.py", "language.py", "words.py")
+_SOURCES = (
+    "annotate.py",
+    "bad_words.py",
+    "decontamination.py",
+    "quality.py",
+    "fasttext_file.py",
+    "language.py",
+    "words.py",
+)
 
 
 @dataclass(frozen=True)

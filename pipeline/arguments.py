@@ -29,7 +29,7 @@ def quality_models(parser: Parser) -> None:
         default=[],
         metavar="NAME=PATH",
         help="score the documents by a fastText classifier, into a column quality_NAME; PATH#LABEL where good text is "
-        "not labelled 'good'",
+        "not labelled 'good'; WORDS.txt: by the share of words that are not in a list, one a line",
     )
 
 

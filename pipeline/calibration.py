@@ -2,7 +2,8 @@
 arXiv:2506.20920, whose own deriving code is not published).
 
 Each limit of a preset is derived by one method (METHODS), from the documents of the language; where there are fewer
-than `least`, from those of all languages of its script together; where there are still fewer, the preset's stays:
+than `least`, from those of all languages of its family that are written in its script (roa_Latn); where there are fewer
+still, from those of all of its script; and at last the preset's stays:
   share   the share that the preset's limit rejects in the reference language is rejected here: a quantile (if none is
           rejected there, the number stays)
   spread  SPREAD standard deviations beside the mean
@@ -19,7 +20,7 @@ import numpy as np
 
 from corpus import settings, storage
 from corpus.terminal import UserError
-from pipeline import columns, findings, folder, selection, thresholds
+from pipeline import columns, findings, folder, language, selection, thresholds
 from pipeline.folder import Corpus
 from pipeline.thresholds import QUALITY, Thresholds
 
@@ -49,7 +50,7 @@ METHODS = {
 
 @dataclass(frozen=True)
 class Cut:
-    """A limit in a place (a language, or a script for its small languages) and what it would do there.
+    """A limit in a place (a language, or a family or script for its small languages) and what it would do there.
     rejected: share of the place's documents; method: '' where the preset's number stays."""
 
     place: str
@@ -87,6 +88,7 @@ def run(path: str, preset: str, reference: str | None, least: int, keep: list[st
     place = to or storage.join(corpus.path, "thresholds.toml")
     storage.write(place, to_toml(made, cuts, about))
     yield from preview(cuts)
+    yield from substitutes(found["language"].astype(str), least)
     yield f"thresholds: {place}; next: python -m pipeline select {path} --thresholds {place}"
 
 
@@ -126,12 +128,34 @@ def derive(
 
 
 def _places(labels: np.ndarray, least: int) -> dict[str, np.ndarray]:
-    """Languages and scripts with documents enough -> which documents are theirs."""
+    """Scripts, families and languages with documents enough -> which documents are theirs. A family of which there is
+    but one language is left out."""
     names, index = np.unique(labels, return_inverse=True)
-    scripts = np.array([name.partition("_")[2] for name in names.tolist()])
-    places = {str(s): np.isin(index, np.flatnonzero(scripts == s)) for s in sorted(set(scripts.tolist()))}
-    places |= {str(name): index == k for k, name in enumerate(names.tolist()) if not name.startswith(("und", "zxx"))}
-    return {place: rows for place, rows in places.items() if place and np.count_nonzero(rows) >= least}
+    members: dict[str, list[int]] = {}
+    for number, name in enumerate(names.tolist()):
+        for place in language.places(name):
+            members.setdefault(place, []).append(number)
+    known = set(names.tolist())
+    kept = {p: n for p, n in members.items() if p and not p.startswith(("und", "zxx"))}
+    kept = {p: n for p, n in kept.items() if p in known or "_" not in p or len(n) > 1}
+    places = {place: np.isin(index, kept[place]) for place in sorted(kept, key=lambda p: ("_" in p, p))}
+    return {place: rows for place, rows in places.items() if np.count_nonzero(rows) >= least}
+
+
+def substitutes(labels: np.ndarray, least: int) -> list[str]:
+    """Where the limits of languages with few documents stand, a line a place."""
+    places = _places(labels, least)
+    by_place: dict[str, list[str]] = {}
+    for label in np.unique(labels).tolist():
+        if not label.startswith(("und", "zxx")):
+            by_place.setdefault(next((p for p in language.places(label) if p in places), "the preset"), []).append(
+                label
+            )
+    return [
+        f"too few documents, so held to {place}: {', '.join(names)}"
+        for place, names in sorted(by_place.items())
+        if names != [place]
+    ]
 
 
 def _means(name: str, labels: np.ndarray) -> bool:
@@ -172,7 +196,7 @@ def _rounded(value: float, low: bool) -> float:
 
 
 def _cuts(found, labels: np.ndarray, made: Thresholds, places, keep: Mapping[str, float]) -> list[Cut]:
-    """Each limit in each language, and in scripts for the languages without limits of their own."""
+    """Each limit in each language, and in families and scripts for the languages without limits of their own."""
     cuts = []
     for place, rows in sorted(places.items()):
         label = place if "_" in place else str(labels[rows][0])

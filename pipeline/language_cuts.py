@@ -4,7 +4,7 @@ and for each label its recall and the score below which it is not to be believed
 import math
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import astuple, fields, replace
 
 from pipeline import language
 from pipeline.language_model import DECAY, SHARE, STEP, Model
@@ -22,8 +22,13 @@ SCALES = [0.1, 0.14, 0.18, 0.23, 0.3, 0.4]
 HALVES = [15, 30, 60, 120, 240]
 """... and in how many features half of it: n-grams overlap and words of a topic go together, so evidence adds up slower
 than it is counted."""
-FALSE_POSITIVES = 1e-4
-"""Lines of other languages, all languages alike, that a label may take at its cut."""
+RARE, EVEN, ROOT = 1e-4, 0.3, 4
+"""Percent of web pages that languages have of which no statistics tell; the share that scores give every label, about a
+333rd; and the root of a rarer language's odds that is asked for beyond that. The odds themselves (a score of .999 for
+most languages) would reject 9 of 10 documents that are right."""
+WRONG = 0.25
+"""Lines of other languages that pass a label's cut, as a part of its own that do, both weighed by the languages' shares
+of the web."""
 LEAST_CUT, LARGEST_CUT = 0.5, 0.95
 
 
@@ -52,7 +57,8 @@ def calibrated(model: Model, held: dict[str, list[str]]) -> Model:
     best, found = math.inf, model
     for half in HALVES:
         for share in SCALES:
-            tried = replace(model, scale=max(1, round(share * DECAY * half * STEP)), half=half)
+            scale = max(1, round(share * DECAY * half * STEP))
+            tried = replace(model, terms=model.terms._replace(scale=scale, half=half))
             if (lost := loss(tried, texts)) < best:
                 best, found = lost, tried
     return found
@@ -74,39 +80,52 @@ def measure(model: Model, held: dict[str, list[str]]) -> dict[str, tuple[float |
     """label -> (recall on its own lines, None if there are none; cut). Lines of its own group are not counted as other
     languages' lines."""
     texts = {k: mine for k, lines in sorted(held.items()) if k in model.labels and (mine := chosen(lines))}
-    right: dict[str, float] = {}
-    wrong: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    recall: dict[str, float] = {}
+    found: dict[str, list[tuple[float, float, bool]]] = defaultdict(list)
     for label, mine in texts.items():
         hits = 0
         for *_, first, _, share, _, _ in model.rank_texts(mine).tolist():
-            found = model.labels[first] if first >= 0 else ""
-            hits += found == label
-            if found not in ("", label) and not are_siblings(found, label):
-                wrong[found].append((share / SHARE, 1 / len(mine) / len(texts)))
-        right[label] = hits / len(mine)
-    return {label: (right.get(label), cut(wrong[label])) for label in model.labels}
+            told = model.labels[first] if first >= 0 else ""
+            hits += told == label
+            if told and (told == label or not language.are_siblings(told, label)):
+                found[told].append((share / SHARE, web(label) / len(mine), told == label))
+        recall[label] = hits / len(mine)
+    return {label: (recall.get(label), max(rarity_cut(label), cut(found[label]))) for label in model.labels}
 
 
-def are_siblings(one: str, other: str) -> bool:
-    table = language.languages()
-    return one in table and other in table and table[one].group != "" and table[one].group == table[other].group
+def web(label: str) -> float:
+    """Percent of web pages in a language."""
+    row = language.languages().get(label)
+    return max(row.web if row else 0.0, RARE)
 
 
-def cut(wrong: list[tuple[float, float]]) -> float:
-    """The least cut above which (score, share of all lines) pairs sum up to no more than FALSE_POSITIVES."""
-    total = 0.0
-    for score, share in sorted(wrong, reverse=True):
-        total += share
-        if total > FALSE_POSITIVES:
-            return min(LARGEST_CUT, max(LEAST_CUT, math.ceil(score * 100 + 1e-9) / 100))
-    return LEAST_CUT
+def rarity_cut(label: str) -> float:
+    """The score at which a language as rare as this is as likely as what it is taken for, by ROOT's measure."""
+    odds = (min(web(label), EVEN) / EVEN) ** (1 / ROOT)
+    return rounded(1 / (1 + odds))
+
+
+def cut(found: list[tuple[float, float, bool]]) -> float:
+    """The least cut at which the wrong among (score, weight, right or not) weigh no more than WRONG of the right."""
+    best, right, wrong = 1.0, 0.0, 0.0
+    for score, weight, is_right in sorted(found, reverse=True):
+        right, wrong = right + is_right * weight, wrong + (not is_right) * weight
+        if wrong <= WRONG * right:
+            best = score
+    return LEAST_CUT if wrong <= WRONG * right else rounded(best)
+
+
+def rounded(score: float) -> float:
+    """A score as a cut: two digits, to the strict side, within bounds."""
+    return min(LARGEST_CUT, max(LEAST_CUT, math.ceil(score * 100 - 1e-9) / 100))
 
 
 def rewritten(measured: dict[str, tuple[float | None, float]]) -> str:
     """languages.tsv with these recalls and cuts."""
-    lines = ["label\tname\tcode\tmacro\tgroup\tcut\trecall\tabout"]
+    lines = ["\t".join(field.name for field in fields(language.Row))]
     for row in language.languages().values():
         recall, limit = measured.get(row.label, (None, row.cut))
         told = "" if recall is None else f"{recall:.2f}"
-        lines.append("\t".join((row.label, row.name, row.code, row.macro, row.group, f"{limit:g}", told, row.about)))
+        values = astuple(replace(row, cut=limit, recall=told))
+        lines.append("\t".join(f"{v:g}" if isinstance(v, float) and v else str(v or "") for v in values))
     return "\n".join(lines) + "\n"

@@ -58,7 +58,7 @@ class Ranked(NamedTuple):
 
 FIELDS = Ranked._fields
 
-MAGIC, MAX_BYTES = "crawlmill language model 1", 1 << 28
+MAGIC, MAX_BYTES = "crawlmill language model 2", 1 << 28
 _ALONE = {"Jpan": "Jpan Hani Hira Kana", "Kore": "Kore Hang Hani", "Hani": "Hani Bopo"}
 """Scripts that are written with the letters of several."""
 
@@ -67,28 +67,39 @@ class Damaged(Exception):
     """The file is no whole table model; the message says why."""
 
 
+class Terms(NamedTuple):
+    """What holds for all scripts. scale, half: a difference of d 256ths over n features is worth
+    d * scale / (half + n) / 256 / DECAY in the exponent of a probability; ground: see the compiled half; guest, most:
+    no word speaks against a label by more than `most` 256ths beyond what it does against `guest`, whose words stand in
+    texts of every language of its script."""
+
+    scale: int
+    half: int
+    ground: int
+    guest: str = ""
+    most: int = 0
+
+
 @dataclass(frozen=True)
 class Model:
-    """labels: in the order of `rank`'s numbers; tables: (64, 6) int64, a row a script: bit set of the scripts whose
-    letters count, offset in weights, log2 of the buckets, length of a row, labels, first label; biases: (labels, 2)
-    int32, 256ths of a STEP that a feature costs and that a label has from the start; scale, half: a difference of d
-    256ths over n features is worth d * scale / (half + n) / 256 / DECAY in the exponent of a probability; ground: see
-    the compiled half."""
+    """labels: in the order of `rank`'s numbers; tables: (64, 7) int64, a row a script: bit set of the scripts whose
+    letters count, offset in weights, log2 of the buckets, length of a row, labels, first label, number of the guest
+    among them or -1; biases: (labels, 2) int32, 256ths of a STEP that a feature costs and that a label has from the
+    start."""
 
     labels: tuple[str, ...]
     tables: np.ndarray
     weights: np.ndarray
     biases: np.ndarray
-    scale: int
-    half: int
-    ground: int
+    terms: Terms
     digest: str = ""
 
     def rank(self, points: np.ndarray, spans: np.ndarray | list[tuple[int, int]]) -> np.ndarray:
         """(texts, len(FIELDS)) int32 about pieces of a text in NFC. points: words.codes(text); spans: (texts, 2)."""
         spans = np.ascontiguousarray(spans, np.int64).reshape(-1, 2)
         tables = (fold(), words.classes(), _weights(), self.tables, self.weights, self.biases, _decay())
-        raw = _language.rank(points, spans, *tables, self.scale, self.half, self.ground)
+        own = (self.terms.scale, self.terms.half, self.terms.ground, self.terms.most)
+        raw = _language.rank(points, spans, *tables, *own)
         return np.frombuffer(raw, np.int32).reshape(-1, len(FIELDS))
 
     def rank_texts(self, texts: Iterable[str]) -> np.ndarray:
@@ -99,30 +110,32 @@ class Model:
         return self.rank(words.codes("\n".join(texts)), spans)
 
 
-def build(parts: dict[str, tuple[list[str], int, np.ndarray, np.ndarray]], scale: int, half: int, ground: int) -> Model:
+def build(parts: dict[str, tuple[list[str], int, np.ndarray, np.ndarray]], terms: Terms) -> Model:
     """A model from, for each script, its labels, log2 of the buckets, (buckets, labels) uint8 weights and (labels, 2)
     int32 biases. A script with one label needs no weights."""
-    tables = np.zeros((64, 6), np.int64)
+    tables = np.zeros((64, 7), np.int64)
     tables[:, 2] = 1
+    tables[:, 6] = -1
     labels: list[str] = []
     rows, offset = [np.zeros(0, np.uint8)], 0
     for script in sorted(parts):
         names, bits, weights, _ = parts[script]
         wide = -(-len(names) // BLOCK) * BLOCK if len(names) > 1 else 0
-        tables[SCRIPTS.index(script)] = letters_of(script), offset, bits, wide, len(names), len(labels)
+        guest = names.index(terms.guest) if terms.guest in names else -1
+        tables[SCRIPTS.index(script)] = letters_of(script), offset, bits, wide, len(names), len(labels), guest
         if wide:
             rows.append(np.pad(weights, ((0, 0), (0, wide - len(names)))).ravel())
             offset += len(rows[-1])
         labels += names
     biases = np.concatenate([parts[script][3] for script in sorted(parts)]).astype(np.int32)
-    return Model(tuple(labels), tables, np.concatenate(rows), biases, scale, half, ground)
+    return Model(tuple(labels), tables, np.concatenate(rows), biases, terms)
 
 
 def write(path: str, model: Model) -> str:
     """The model as a file: a line of JSON and the weights without their padding, zstd. Returns its SHA-256."""
-    head: dict = {"magic": MAGIC, "scale": model.scale, "half": model.half, "ground": model.ground, "scripts": {}}
+    head: dict = {"magic": MAGIC, **model.terms._asdict(), "scripts": {}}
     weights = []
-    for script, (_, offset, bits, wide, count, first) in zip(SCRIPTS, model.tables.tolist(), strict=False):
+    for script, (_, offset, bits, wide, count, first, _) in zip(SCRIPTS, model.tables.tolist(), strict=False):
         if count:
             names, biases = model.labels[first : first + count], model.biases[first : first + count].tolist()
             head["scripts"][script] = {"labels": names, "bits": bits, "biases": biases}
@@ -156,7 +169,7 @@ def read(path: str) -> Model:
             weights = np.frombuffer(body, np.uint8, size, at).reshape(-1, len(labels))
             parts[script] = (labels, bits, weights, np.array(part["biases"], np.int32))
             at += size
-        model = build(parts, head["scale"], head["half"], head["ground"])
+        model = build(parts, Terms(*(head[name] for name in Terms._fields)))
     except (zstandard.ZstdError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Damaged(f"it cannot be read ({type(error).__name__})") from None
     return replace(model, digest=hashlib.sha256(data).hexdigest())

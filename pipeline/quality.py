@@ -15,7 +15,7 @@ import numpy as np
 
 from corpus import storage
 from corpus.terminal import UserError
-from pipeline import fasttext_file, language, tables
+from pipeline import bad_words, fasttext_file, language, tables
 
 GOOD, BAD = "good", "bad"
 CHARACTERS = 20_000
@@ -125,6 +125,6 @@ def _on_one_line(text: str) -> str:
 
 
 @functools.cache
-def load(path: str) -> Classifier:
-    """The classifier at a path, loaded once a process."""
-    return Classifier(path)
+def load(path: str) -> Classifier | bad_words.List:
+    """The classifier at a path, or the list of words that stands for one, loaded once a process."""
+    return bad_words.read(path) if path.endswith(bad_words.ENDING) else Classifier(path)

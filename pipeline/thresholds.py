@@ -1,8 +1,9 @@
 """Thresholds: what a document must keep to, as data. Named presets (presets.tsv, each number with its source), changed
-by a file, by single values, and for single languages or scripts.
+by a file, by single values, and for single languages, families or scripts.
 
 A limit is called min_ or max_ and a column: min_... is the least that passes, max_... the most. What is not named is
-off. A limit of a language (fin_Latn) wins over that of its script (Latn), and that over the general one.
+off. A limit of a language (fin_Latn) wins over that of its family in its script (fiu_Latn), that over the script's
+(Latn), and that over the general one.
 """
 
 import functools
@@ -15,6 +16,7 @@ from corpus import settings
 from corpus.document import Signals
 from corpus.settings import nearest
 from corpus.terminal import UserError
+from pipeline import language
 
 PRESETS = ("ours", "gopher", "c4", "mc4", "fineweb", "fineweb2")
 
@@ -32,14 +34,15 @@ Limits = Mapping[str, float | None]
 
 @dataclass(frozen=True)
 class Thresholds:
-    """limits: those that hold everywhere. where: label or script -> the limits that hold there instead."""
+    """limits: those that hold everywhere. where: label, family or script -> the limits that hold there
+    instead."""
 
     limits: Limits = field(default_factory=lambda: _ours().limits)
     where: Mapping[str, Limits] = field(default_factory=lambda: _ours().where)
 
     def limit(self, name: str, label: str) -> float | None:
         """The limit of that name for documents of a language; None: off."""
-        for place in (label, label.partition("_")[2]):
+        for place in language.places(label):
             if name in (limits := self.where.get(place, {})):
                 return limits[name]
         return self.limits.get(name)
@@ -62,7 +65,7 @@ class Thresholds:
         for name, value in _flat(table):
             target, _, limit = name.rpartition(".")
             if target and not _WHERE.fullmatch(target):
-                raise UserError(f"{place}: {target!r} is neither a language nor a script, say fin_Latn or Latn")
+                raise UserError(f"{place}: {target!r} is no language, family or script, say fin_Latn, fiu_Latn or Latn")
             parsed = None if value == _OFF else _number(value, _known(limit, place), place)
             (where.setdefault(target, {}) if target else limits)[limit] = parsed
         return Thresholds(limits, where)

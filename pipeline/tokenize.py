@@ -124,14 +124,16 @@ def _made(path: str, job: Job) -> list | None:
     return values["pieces"] if values.get("fingerprint") == job.fingerprint else None
 
 
-def _kept(name: str, job: Job) -> Iterator[tuple[str, tuple[str, bool, int], int]]:
-    """(text, kind, row) of the selected documents of a part, documents and selection read in lock-step."""
+def _kept(name: str, job: Job) -> Iterator[tuple[bytes, tuple[str, bool, int], int]]:
+    """(text in UTF-8, kind, row) of the selected documents of a part, documents and selection read in lock-step. Texts
+    stay the bytes that they are: SentencePiece would encode strings again."""
     with storage.open_read(job.path("selection", name)) as file:
         chosen = pq.ParquetFile(file)
         aligned = document.read_metadata(pa.schema([], metadata=chosen.metadata.metadata)).get("aligned")
         table = chosen.read(["copies", "validation", "lines_out"])
     copies, validation = table["copies"].to_numpy(), table["validation"].to_numpy()
     gone = table["lines_out"].combine_chunks()
+    fewer = gone.value_lengths().to_numpy(zero_copy_only=False) > 0
     with storage.open_read(job.path("documents", name)) as file:
         documents = pq.ParquetFile(file)
         made = document.read_metadata(pa.schema([], metadata=documents.metadata.metadata)).get("fingerprint")
@@ -139,10 +141,14 @@ def _kept(name: str, job: Job) -> Iterator[tuple[str, tuple[str, bool, int], int
             raise StepError(f"selection/{name} was made from other documents; run python -m pipeline select again")
         row = 0
         for batch in documents.iter_batches(_TEXTS, columns=["text", "language"]):
-            own = copies[row : row + len(batch)]
-            for k in np.flatnonzero(own):
-                kind = (batch["language"][int(k)].as_py(), bool(validation[row + k]), int(own[k]))
-                yield lines.leave_out(batch["text"][int(k)].as_py(), gone[row + int(k)].as_py()), kind, row + int(k)
+            rows = row + np.flatnonzero(copies[row : row + len(batch)])
+            kept = batch.take(pa.array(rows - row))
+            kinds = kept["language"].to_pylist(), validation[rows].tolist(), copies[rows].tolist()
+            texts = kept["text"].cast(pa.binary()).to_pylist()
+            for place, text, less, *kind in zip(rows.tolist(), texts, fewer[rows].tolist(), *kinds, strict=True):
+                if less:
+                    text = lines.leave_out(text.decode(), gone[place].as_py()).encode()
+                yield text, tuple(kind), place
             row += len(batch)
 
 
@@ -151,12 +157,12 @@ class _Kind:
 
     def __init__(self, vocabulary: Vocabulary):
         self.vocabulary = vocabulary
-        self.texts: list[str] = []
+        self.texts: list[bytes] = []
         self.places: list[tuple[int, int]] = []
         self.tokens: list[np.ndarray] = []
         self.lengths: list[np.ndarray] = []
 
-    def add(self, text: str, part: int, row: int) -> None:
+    def add(self, text: bytes, part: int, row: int) -> None:
         self.texts.append(text)
         self.places.append((part, row))
         if len(self.texts) >= _TEXTS:
@@ -241,7 +247,7 @@ def _write_shard(plan: Plan, job: Job, path: str, mark: str) -> None:
     lengths, parts, rows = [], [], []
     with tempfile.TemporaryFile() as scratch, storage.writing(path) as temporary:
         for piece in plan.pieces:
-            batch = _piece(job.token_part(piece.run), piece.batch)
+            batch = _piece(job.token_part(piece.run), piece.batch, job.fingerprint)
             tokens, offsets = shards.flat(batch.column("tokens"))
             tokens.tofile(scratch)
             lengths.append(np.diff(offsets))
@@ -256,9 +262,16 @@ def _write_shard(plan: Plan, job: Job, path: str, mark: str) -> None:
             writer.write_batch(record.replace_schema_metadata(plan_.metadata))
 
 
-def _piece(path: str, number: int) -> pa.RecordBatch:
-    source = storage.open_read(path) if storage.is_remote(path) else pa.memory_map(path)
-    return pa.ipc.open_file(source).get_batch(number)
+def _piece(path: str, number: int, mark: str) -> pa.RecordBatch:
+    if storage.is_remote(path):
+        return pa.ipc.open_file(storage.open_read(path)).get_batch(number)
+    return _mapped(path, mark).get_batch(number)
+
+
+@functools.lru_cache(maxsize=4)
+def _mapped(path: str, mark: str) -> pa.RecordBatchFileReader:
+    """A token part with this fingerprint: to read what stands at its end takes longer than to read a batch."""
+    return pa.ipc.open_file(pa.memory_map(path))
 
 
 def manifest(receipt: dict, books: dict, job: Job) -> shards.Manifest:

@@ -15,16 +15,17 @@ from, per line's source:
   nchlt        NCHLT text corpora, CC BY 2.5 South Africa (CTexT, North-West University; Department of Arts and Culture)
   udhr         Universal Declaration of Human Rights, texts of OHCHR/UN (github eric-muller/udhr @f93dd61)
   langdata     training text of tesseract-ocr/langdata, Apache-2.0
-  words        Unicode UNILEX word frequencies, Unicode License V3 (github unicode-org/unilex); for eight languages
-               that it lacks wordfreq's, CC BY-SA 4.0 (word_lists.py)
+  words        Unicode UNILEX word frequencies, Unicode License V3 (github unicode-org/unilex); for the largest
+               languages wordfreq's, CC BY-SA 4.0 (word_lists.py)
   mediawiki, libreoffice, firefox   messages of programs: interface_strings.py names packages and licences
-Same input -> same bytes: nothing is drawn. The model is counted twice: without a tenth of the lines, on which
-probabilities, cuts and recall are measured, then with all.
+(models/README.md has the list for readers.) Same input -> same bytes: nothing is drawn. The model is counted twice:
+without a tenth of the lines, on which probabilities, cuts and recall are measured, then with all.
 """
 
 import dataclasses
 import itertools
 import lzma
+import math
 import sys
 import unicodedata
 import zlib
@@ -65,15 +66,12 @@ SIBLINGS = (("bos_Latn", "hrv_Latn", "srp_Latn"), ("dan_Latn", "nno_Latn", "nob_
 """Languages so near each other that which of them has a kind of text decides more than how they differ: the group is
 learnt from all text, the members from what all of them have, in equal amounts. (Indonesian and Malay, Persian and
 Dari: the larger one loses as much as the smaller one gains, so they are left as they are.)"""
-COMMON_START = 6.0
-COMMON = {
-    "arb_Arab", "bul_Cyrl", "ces_Latn", "cmn_Hans", "dan_Latn", "deu_Latn", "ekk_Latn", "ell_Grek", "eng_Latn",
-    "fin_Latn", "fra_Latn", "heb_Hebr", "hin_Deva", "hrv_Latn", "hun_Latn", "ind_Latn", "ita_Latn", "jpn_Jpan",
-    "kor_Kore", "lit_Latn", "nld_Latn", "nob_Latn", "pes_Arab", "pol_Latn", "por_Latn", "ron_Latn", "rus_Cyrl",
-    "slk_Latn", "slv_Latn", "spa_Latn", "srp_Cyrl", "swe_Latn", "tha_Thai", "tur_Latn", "ukr_Cyrl", "vie_Latn",
-}  # fmt: skip
-"""Languages that a line of the web is most likely in, and the log probability that they have from the start. Others are
-hundreds of times rarer than that says: what this gains is short lines in Spanish that would do in Asturian as well."""
+PRIOR = 1.5
+"""How much of the log of a language's share of the web (languages.tsv) it has from the start: what this gains is short
+lines in Spanish that would do in Asturian as well. More than 1, because the evidence is overstated: n-grams overlap."""
+GUEST, GUEST_MOST, GUEST_START = "eng_Latn", 20.0, 5.0
+"""Names, titles and brands: words of this language stand in texts of all others in its script, so that no word speaks
+against them by more than so much log probability beyond what it does against this one; which has that in return."""
 _ALSO = {"Hani": ("jpn_Jpan",)}
 """Labels that are told apart in a script besides their own: Japanese titles have no Kana."""
 _SERBIAN = str.maketrans({
@@ -98,18 +96,21 @@ def rows(path: str) -> Iterator[dict[str, str]]:
 
 
 def read(paths: Iterable[str]) -> tuple[Texts, Frequencies]:
-    """All tables, also of labels that are not trained; Cyrillic Serbian counts as Latin too, letter by letter."""
+    """All tables, also of labels that are not trained; of several word lists of a label the last is taken; Cyrillic
+    Serbian counts as Latin too, letter by letter."""
     texts: Texts = defaultdict(lambda: defaultdict(list))
-    frequencies: Frequencies = defaultdict(list)
+    lists: Frequencies = {}
     for path in paths:
+        frequencies: Frequencies = defaultdict(list)
         for row in rows(path):
             if "text" in row:
                 texts[row["label"]][row["source"]].append(unicodedata.normalize("NFC", row["text"]))
             else:
                 frequencies[row["label"]].append((unicodedata.normalize("NFC", row["word"]), int(row["count"])))
+        lists |= frequencies
     for source, lines in texts["srp_Cyrl"].items():
         texts["srp_Latn"][source] += [in_latin(line) for line in lines]
-    return {label: dict(by_source) for label, by_source in texts.items()}, dict(frequencies)
+    return {label: dict(by_source) for label, by_source in texts.items()}, lists
 
 
 def in_latin(text: str) -> str:
@@ -226,14 +227,20 @@ def weigh(labels: list[str], counts: np.ndarray) -> tuple[np.ndarray, np.ndarray
         gain = np.rint(np.log1p(row / base) / language_model.STEP)
         weights[:, place] = np.minimum(gain, language_model.MAX_WEIGHT)
     costs = np.log1p(sizes / SMOOTHING)
-    starts = np.array([COMMON_START if label in COMMON else 0.0 for label in labels])
+    starts = [start(label) for label in labels]
     return weights, np.rint(np.stack([costs, starts], 1) / language_model.STEP * 256).astype(np.int32)
+
+
+def start(label: str) -> float:
+    """The log probability that a label has before anything is read."""
+    return PRIOR * math.log(language_cuts.web(label) / language_cuts.RARE) + (GUEST_START if label == GUEST else 0)
 
 
 def model(counts: Counts) -> language_model.Model:
     """The model, its probabilities not calibrated."""
     parts = {k: (labels, BITS[k], *weigh(labels, table)) for k, (labels, table) in counts.items()}
-    return language_model.build(parts, 1, 1, language_cuts.GROUND)
+    most = round(GUEST_MOST / language_model.STEP * 256)
+    return language_model.build(parts, language_model.Terms(1, 1, language_cuts.GROUND, GUEST, most))
 
 
 def train(paths: list[str], output: str, table: str = "") -> str:
@@ -244,7 +251,7 @@ def train(paths: list[str], output: str, table: str = "") -> str:
     trial = language_cuts.calibrated(model(count(kept, frequencies)), held)
     if table:
         storage.write(table, language_cuts.rewritten(language_cuts.measure(trial, held)))
-    whole = dataclasses.replace(model(count(texts, frequencies)), scale=trial.scale, half=trial.half)
+    whole = dataclasses.replace(model(count(texts, frequencies)), terms=trial.terms)
     digest = language_model.write(output, whole)
     storage.write(output + ".sha256", digest + "\n")
     return digest

@@ -1,9 +1,14 @@
-"""A child of test_native: python hostile_bytes.py FOLDER COUNT gives made-up pages to the compiled halves in FOLDER."""
+"""A child of test_native: python hostile_bytes.py FOLDER COUNT gives made-up pages and shards to the compiled halves in
+FOLDER."""
 
+import contextlib
 import random
 import sys
 
+import numpy as np
+
 import pipeline
+import trainer
 
 PIECES = [
     *(b"<div class='post main'>", b"</div>", b"<p>", b"<table><td>", b"<li", b"<!--", b"-->", b"<script>", b"</script"),
@@ -21,20 +26,77 @@ def page(draw: random.Random, damaged: bool) -> bytes:
     return data[: draw.randrange(1, len(data) + 2)]
 
 
+def number(draw: random.Random, most: int) -> int:
+    """Mostly one that fits, else one beside the edge or far away."""
+    return draw.choice((draw.randrange(most + 1),) * 12 + (-1, most + 1, -(1 << 30), 1 << 30))
+
+
+def numbers(draw: random.Random, count: int, most: int, kind=np.int64) -> np.ndarray:
+    count = count if draw.random() < 0.95 else max(0, count - 1)
+    return np.array([number(draw, most) for _ in range(count)], np.int64).astype(kind)
+
+
+def shard(draw: random.Random) -> tuple[np.ndarray, np.ndarray]:
+    """(tokens, offsets), the latter not always in order."""
+    kind = draw.choice((np.uint16, np.uint32))
+    tokens = np.array([draw.randrange(70) for _ in range(draw.randrange(400))], kind)
+    offsets = np.array(sorted(draw.randrange(len(tokens) + 1) for _ in range(draw.randrange(6))), np.int64)
+    offsets = np.array([0, *offsets, len(tokens)], np.int32)
+    if draw.random() < 0.2:
+        offsets[draw.randrange(len(offsets))] = number(draw, len(tokens))
+    return tokens, offsets
+
+
+def windows(draw: random.Random, native) -> int:
+    """One call of each function; how many were no errors."""
+    tokens, offsets = shard(draw)
+    width, batch, rows, ends = draw.randrange(1, 130), draw.randrange(4), draw.randrange(5), np.arange(64) % 9 == 0
+    out = [np.zeros(width * batch, kind) for kind in (np.int32, np.int16, np.int32, np.int8)]
+    total = len(tokens) + 3 * (len(offsets) - 1)
+    which, begins, lengths = (
+        numbers(draw, rows, most) for most in (max(0, batch - 1), total, max(0, min(total, width - 3)))
+    )
+    coins = np.array([draw.getrandbits(64) for _ in range(rows)], np.uint64)
+    shards, plain = (tokens, tokens[:5]), np.zeros((rows, width), tokens.dtype)
+    own, epoch, seeds = (numbers(draw, rows, 1 << 40, kind) for kind in (np.int64, np.uint64, np.uint64))
+    bases = numbers(draw, rows, 50) if draw.random() < 0.7 else numbers(draw, 1, 50)
+    like = [a[: len(bases)] for a in (np.full(rows, 40), seeds, epoch)]
+    pool = [np.array([20, 90]), *(numbers(draw, 2, most) for most in (1, 90, 30, 5, 4000))]
+    calls = (
+        lambda: native.fill(
+            tokens, tokens.itemsize, offsets, ends, which, begins, lengths, coins, True, width, batch, *out
+        ),
+        lambda: native.gather(shards, tokens.itemsize, numbers(draw, rows, 1), begins, width, plain),
+        lambda: native.places(numbers(draw, rows, 39), bases, *like, *pool, draw.choice((0, width))),
+        lambda: native.permute(own, own + number(draw, 1 << 40), seeds),
+    )
+    sound = 0
+    for call in calls:
+        with contextlib.suppress(ValueError):
+            call()
+            sound += 1
+    return sound
+
+
 def main(folder: str, count: int) -> None:
     pipeline.__path__.insert(0, folder)
+    trainer.__path__.insert(0, folder)
     from pipeline import blocks, hints, main_text, signals, text, words
+    from trainer import _windows
 
     assert blocks._blocks.__file__.startswith(folder)
+    assert _windows.__file__.startswith(folder)
     draw = random.Random(1)
-    for number in range(count):
-        data = page(draw, number % 3 == 0)
-        found = main_text.extract(blocks.read(data), comments=bool(number % 2))
+    for k in range(count):
+        data = page(draw, k % 3 == 0)
+        found = main_text.extract(blocks.read(data), comments=bool(k % 2))
         hints.hints(data, {})
-        raw = data.decode("latin-1" if number % 2 else "utf-8", "replace")
+        raw = data.decode("latin-1" if k % 2 else "utf-8", "replace")
         for string in (found, raw, raw + "\ud800"):
             words.spans(words.codes(string))
             signals.measure(text.clean(string))
+    sound = sum(windows(draw, _windows) for _ in range(count))
+    assert count < sound < 4 * count, sound  # some are errors, most are not
     print("sound")
 
 

@@ -42,6 +42,9 @@ def test_premium_is_told_against_the_reference(rows):
     assert rows["eng_Latn"].premium == 1
     assert rows["fin_Latn"].premium == pytest.approx(rows["fin_Latn"].tokens / rows["eng_Latn"].tokens)
     assert rows["fin_Latn"].premium > 1
+    least = min(rows[k].tokens for k in ("eng_Latn", "fin_Latn", "zho_Hans"))
+    assert rows["fin_Latn"].to_best == pytest.approx(rows["fin_Latn"].tokens / least)
+    assert min(row.to_best for row in rows.values() if row.to_best is not None) == 1
     known = [rows[k].premium for k in ("eng_Latn", "fin_Latn", "zho_Hans")]
     assert rows[audit.ALL].premium == pytest.approx(sum(known) / 3)
 

@@ -49,6 +49,38 @@ def test_few_documents_take_the_limit_of_their_script():
     assert made.limit("max_top_2_gram", "xxx_Grek") == 0.9, "and the preset's where the script has few, too"
 
 
+def languages(**counts: int) -> dict[str, np.ndarray]:
+    """Documents of languages, with ramps of a signal up to 1, 2, 3, ..."""
+    labels = np.repeat(list(counts), list(counts.values()))
+    ramps = [(k + 1) * (np.arange(n) + 1) / n for k, n in enumerate(counts.values())]
+    return {"language": labels.astype(object), "top_2_gram": np.concatenate(ramps).astype(np.float32)}
+
+
+def test_few_documents_take_the_limit_of_their_family_before_that_of_their_script():
+    values = languages(eng_Latn=200, spa_Latn=80, cat_Latn=30, rus_Cyrl=200, ukr_Cyrl=20, srp_Latn=20, bos_Latn=20)
+    made, cuts = derive(values, Thresholds({"max_top_2_gram": 0.9}, {}), "eng_Latn", 100, {})
+    assert {cut.place for cut in cuts} == {"eng_Latn", "rus_Cyrl", "roa_Latn", "zle_Cyrl", "Latn", "Cyrl"}
+    assert "gmw_Latn" not in made.where, "of which there is English alone"
+    for label, place in (("spa_Latn", "roa_Latn"), ("ron_Latn", "roa_Latn"), ("ukr_Cyrl", "zle_Cyrl")):
+        assert made.limit("max_top_2_gram", label) == made.where[place]["max_top_2_gram"]
+    for label in ("bos_Latn", "eus_Latn"):  # too few of its family; of no family
+        assert made.limit("max_top_2_gram", label) == made.where["Latn"]["max_top_2_gram"]
+    assert made.where["roa_Latn"]["max_top_2_gram"] == pytest.approx(
+        np.quantile(values["top_2_gram"][200:310], 0.9), 0.02
+    )
+    assert calibration.substitutes(values["language"].astype(str), 100) == [
+        "too few documents, so held to Latn: bos_Latn, srp_Latn",
+        "too few documents, so held to roa_Latn: cat_Latn, spa_Latn",
+        "too few documents, so held to zle_Cyrl: ukr_Cyrl",
+    ]
+    assert calibration.substitutes(np.array(["eng_Latn", "und_Latn"]), 100) == [
+        "too few documents, so held to the preset: eng_Latn"
+    ]
+    text = to_toml(made, cuts, "")
+    assert "[thresholds.roa_Latn]  # 110 documents" in text
+    assert NONE.changed(tomllib.loads(text)["thresholds"], "file") == made
+
+
 def test_spread_is_three_deviations_beside_the_mean():
     values = found(mean_word_length=lambda label, n: 5 + SCALES[label] * np.resize([-1, 1], n))
     base = Thresholds({"min_mean_word_length": 3, "max_mean_word_length": 10}, {})

@@ -1,20 +1,22 @@
 """tokenizer.json gives SentencePiece's ids, and the text back."""
 
+import itertools
 import json
 import lzma
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from benchmarks import shared_texts
+from benchmarks import vocabulary as benchmark
 from corpus.settings import Vocabulary as Settings
 from tokenizer import huggingface, vocabulary
+from tokenizer.__main__ import main as tokenizer
 from tokenizer.characters import ASCII
 from tokenizer.vocabulary import SPECIALS
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 LINES = [
     "All human beings are born free and equal in dignity and rights.",
     "Всі люди народжуються вільними і рівними у своїй гідності та правах.",
@@ -56,17 +58,29 @@ def test_ids_are_those_of_sentencepiece_and_give_the_text_back(trained, exported
 @pytest.mark.parametrize(
     "name", ["train-text.tsv.xz", "ntrex-dev.tsv.xz", "word-frequencies.tsv.xz"], ids=["train", "ntrex", "words"]
 )
-def test_ids_agree_on_real_text(trained, exported, name):
-    """Every 60th text of every script there is; benchmarks/vocabulary.py compares all of them."""
-    path = DATA / "language" / name
-    if not path.exists():
-        pytest.skip(f"no {name} beside the checkout")
+def test_ids_agree_on_real_text(trained, exported, shared, name):
+    """Every 60th text of every script there is."""
+    path = shared / "language" / name
     with lzma.open(path, "rt", encoding="utf-8") as file:
         rows = [line.rstrip("\n") for k, line in enumerate(file) if k % 60 == 0]
     ids, lengths = trained.encode(rows)
     own = np.split(ids, np.cumsum(lengths)[:-1])
     theirs = exported.encode_batch(rows, add_special_tokens=False)
     assert [r for r, a, b in zip(rows, own, theirs, strict=True) if a.tolist() != b.ids] == []
+
+
+@pytest.mark.slow
+def test_ids_agree_and_every_text_comes_back_on_all_real_text(shared, tmp_path):
+    """Every 16th text of all data beside the checkout, pages and hostile files too, with a vocabulary of many scripts;
+    benchmarks/vocabulary.py compares all of them."""
+    pytest.importorskip("tokenizers")
+    text = str(shared / "language" / "train-text.tsv.xz")
+    command = ["train", text, "--size", "8000", "--sample-characters", "3000000", "--output", str(tmp_path), "--quiet"]
+    assert tokenizer(command) == 0
+    count = itertools.count()
+    some = (pair for pair, _ in zip(shared_texts.texts(16), count, strict=False))
+    assert list(benchmark.differing(str(tmp_path), some)) == []
+    assert next(count) > 30_000
 
 
 def test_sequences_are_framed_as_the_trainer_frames_them(trained, exported):

@@ -8,17 +8,24 @@ MODEL = language_model.read(language.SHIPPED)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "want"),
+    ("found", "want"),
     [
         ([], 0.5),
-        ([(0.9, 5e-5), (0.8, 4e-5)], 0.5),  # so few may pass
-        ([(0.9, 5e-5), (0.8, 5e-5), (0.701, 5e-5)], 0.71),
-        ([(0.99, 2e-4)], 0.95),  # a cut that keeps text must be left
-        ([(0.3, 1.0)], 0.5),
+        ([(0.9, 1.0, True), (0.8, 0.2, False)], 0.5),  # so few may pass
+        ([(0.9, 1.0, True), (0.801, 1.0, True), (0.7, 1.0, False)], 0.81),
+        ([(0.9, 1.0, True), (0.8, 1.0, False), (0.7, 9.0, True)], 0.5),  # below it they are few again
+        ([(0.99, 1.0, False), (0.6, 1.0, True)], 0.95),  # a cut that keeps text must be left
     ],
 )
-def test_cut(wrong, want):
-    assert language_cuts.cut(wrong) == want
+def test_cut(found, want):
+    assert language_cuts.cut(found) == want
+
+
+def test_the_rarer_the_higher():
+    cuts = [language_cuts.rarity_cut(label) for label in ("deu_Latn", "slv_Latn", "isl_Latn", "yor_Latn", "xal_Cyrl")]
+    assert cuts == sorted(cuts)
+    assert cuts[0] == 0.5
+    assert cuts[-1] == language_cuts.rarity_cut("a language of which nothing is known") > 0.85
 
 
 def test_chosen_lines_are_spread():
@@ -37,12 +44,6 @@ def test_pieces():
     assert language_cuts.piece("漢字" * 50, 1) == "漢字" * 8
 
 
-def test_siblings():
-    assert language_cuts.are_siblings("nob_Latn", "dan_Latn")
-    assert not language_cuts.are_siblings("nob_Latn", "fin_Latn")
-    assert not language_cuts.are_siblings("fin_Latn", "swe_Latn")
-
-
 def test_measured_on_lines():
     held = {
         "fin_Latn": ["Valiokunta julkaisee raporttinsa uudesta koulusta kuukauden lopussa."] * 3,
@@ -51,10 +52,18 @@ def test_measured_on_lines():
     measured = language_cuts.measure(MODEL, held)
     assert measured["fin_Latn"][0] == 1.0
     assert measured["swe_Latn"] == (0.5, 0.5)
-    assert measured["fin_Latn"][1] == 0.95  # a quarter of all lines of others, at a score near 1
+    assert measured["fin_Latn"][1] == 0.95  # half of the lines in Swedish, which has more pages, at a score near 1
     assert measured["deu_Latn"] == (None, 0.5)
+    assert measured["isl_Latn"] == (None, language_cuts.rarity_cut("isl_Latn"))
     table = language_cuts.rewritten(measured).splitlines()
-    assert next(row for row in table if row.startswith("fin_Latn")).split("\t")[5:7] == ["0.95", "1.00"]
+    assert next(row for row in table if row.startswith("fin_Latn")).split("\t")[6:9] == ["0.34", "0.95", "1.00"]
+
+
+def test_the_table_is_written_as_it_is_read():
+    rows = language.languages().values()
+    written = language_cuts.rewritten({row.label: (float(row.recall) if row.recall else None, row.cut) for row in rows})
+    with open(language.__file__.replace("language.py", "languages.tsv"), encoding="utf-8") as file:
+        assert written == file.read()
 
 
 def test_calibration_lowers_the_loss():

@@ -1,7 +1,10 @@
 """The table model: its compiled half equals the definition, and hostile input cannot harm it."""
 
+import itertools
 import math
+import re
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,9 +15,32 @@ from pipeline import _language, language, language_model, words
 from pipeline.language_model import DECAY, FIELDS, POINT, SCRIPTS, SHARE
 
 MODEL = language_model.read(language.SHIPPED)
-TEXTS = st.text(max_size=60) | st.text(
-    st.sampled_from("aeinrst ETAÉñßİΣσς 'ʼ-12{}=\u0301\u200dпривет мир אב ไทย漢字かなー한국ㄅⴰᚠ\ud800\U0001f600\n"),
-    max_size=60,
+TEXTS = (
+    st.text(max_size=60)
+    | st.lists(
+        st.sampled_from(
+            [
+                "@ab",
+                "a@b.de",
+                "http://x.y/z",
+                "(see",
+                "x.com/a",
+                "a.b/c",
+                "www.x",
+                "wWw.",
+                "#tag",
+                "#1",
+                "и",
+                "the",
+                "://",
+            ]
+        )
+        | st.text("abw./:@#é и\n", max_size=6)
+    ).map(" ".join)
+    | st.text(
+        st.sampled_from("aeinrst ETAÉñßİΣσς 'ʼ-12{}=\u0301\u200dпривет мир אב ไทย漢字かなー한국ㄅⴰᚠ\ud800\U0001f600\n"),
+        max_size=60,
+    )
 )
 
 MASK = (1 << 64) - 1
@@ -26,6 +52,16 @@ def bucket(points: list[int], seed: int, bits: int) -> int:
         value = (value * 0xD6E8FEB86659FD93 + point + 1) & MASK
     value ^= value >> 29
     return (value * 0x9E3779B97F4A7C15 & MASK) >> (64 - bits)
+
+
+def is_address(run: str) -> bool:
+    """Whether signs between spaces are an address, a user's name or a tag."""
+    return bool(re.search(r"@|://|.\.[A-Za-z]{2,}/|^#[A-Za-z]", run) or re.match(r"www\..", run, re.IGNORECASE))
+
+
+def without_noise(text: str) -> str:
+    text = re.sub(r"[!-~]+", lambda m: " " * len(m[0]) if is_address(m[0]) else m[0], text)
+    return re.sub("[\u2600-\u27bf\ufe0f\U0001f000-\U0001ffff]", " ", text)
 
 
 def plain_words(text: str, scripts: int) -> list[list[int]]:
@@ -40,26 +76,28 @@ def plain_words(text: str, scripts: int) -> list[list[int]]:
     return found
 
 
-def plain_features(text: str, scripts: int, bits: int) -> list[int]:
+def plain_features(text: str, scripts: int, bits: int) -> list[list[int]]:
+    """The features of each word."""
     found = []
-    for word in plain_words(text, scripts):
+    for word in plain_words(without_noise(text), scripts):
         padded = [1, *word, 1]
         grams = [padded[k : k + n] for k in range(len(padded)) for n in range(1, 5) if k + n <= len(padded)]
-        found += [bucket(gram, 0, bits) for gram in grams if gram != [1]]
+        found.append([bucket(gram, 0, bits) for gram in grams if gram != [1]])
         if 3 <= len(word) <= 32:
-            found.append(bucket(word, 7, bits))
+            found[-1].append(bucket(word, 7, bits))
     return found
 
 
 @given(TEXTS, st.sampled_from(["Latn", "Cyrl", "Hani", "Jpan", "Thai"]), st.integers(1, 20))
 def test_features_equal_the_definition(text, script, bits):
     scripts = language_model.letters_of(script)
-    assert Counter(language_model.features(text, script, bits).tolist()) == Counter(plain_features(text, scripts, bits))
+    plain = Counter(itertools.chain(*plain_features(text, scripts, bits)))
+    assert Counter(language_model.features(text, script, bits).tolist()) == plain
 
 
 def plain_rank(model: language_model.Model, text: str) -> dict[str, int]:
     """The definition of a row of `rank`."""
-    points = words.codes(text)
+    points = words.codes(without_noise(text))
     row = dict(zip(FIELDS, [0] * len(FIELDS), strict=True)) | {"first": -1, "second": -1}
     row |= zip(
         ("letters", "visible", "code", "runs", "unspaced"), language_model.census(words.classes()[points]), strict=True
@@ -67,27 +105,32 @@ def plain_rank(model: language_model.Model, text: str) -> dict[str, int]:
     counts = words.count_scripts(points)
     row["script"] = SCRIPTS.index(words.main_script(counts))
     row["purity"] = int(words.script_share(counts, SCRIPTS[row["script"]]) * SHARE + 1e-9) if row["script"] else 0
-    scripts, offset, bits, wide, labels, first = model.tables[row["script"]].tolist()
+    scripts, offset, bits, wide, labels, first, guest = model.tables[row["script"]].tolist()
     if labels == 1:
         row |= {"first": first, "share": SHARE}
     if labels < 2:
         return row
-    found = plain_features(text, scripts, bits)
+    found = [word[k : k + 1024] for word in plain_features(text, scripts, bits) for k in range(0, len(word), 1024)]
+    features = sum(map(len, found))
     table = model.weights[offset : offset + (wide << bits)].reshape(-1, wide)[:, :labels].astype(np.int64)
-    values = 256 * table[found].sum(0) - len(found) * model.biases[first : first + labels, 0].astype(np.int64)
-    values += model.biases[first : first + labels, 1]
-    ground = len(found) * model.ground
+    biases = model.biases[first : first + labels].astype(np.int64)
+    values = biases[:, 1].copy()
+    for word in found:
+        own = 256 * table[word].sum(0) - len(word) * biases[:, 0]
+        values += own if guest < 0 else np.maximum(own, own[guest] - model.terms.most)
+    ground = features * model.terms.ground
     top = max(ground, int(values.max()))
 
     def decayed(value: int) -> int:
-        step = (top - value) * model.scale // (model.half + len(found)) // 256
+        step = (top - value) * model.terms.scale // (model.terms.half + features) // 256
         return round(SHARE * math.exp(-step / DECAY)) if step < 12 * DECAY else 0
 
     order = np.argsort(-values, kind="stable")[:2].tolist()
     whole = decayed(ground) + sum(decayed(v) for v in values.tolist())
     shares = [decayed(int(values[k])) * SHARE // whole for k in order]
-    row |= {"features": len(found), "share": shares[0], "other": shares[1], "second": first + order[1]}
-    row["first"] = first + order[0] if values[order[0]] > 3 * ground else -1
+    row |= {"features": features, "share": shares[0], "other": shares[1], "second": first + order[1]}
+    told = values[order[0]] - biases[order[0], 1]
+    row["first"] = first + order[0] if told > 3 * ground else -1
     return row
 
 
@@ -103,6 +146,39 @@ def test_long_texts_do_not_overflow():
     row = dict(zip(FIELDS, MODEL.rank_texts([text])[0].tolist(), strict=True))
     assert row == plain_rank(MODEL, text)
     assert MODEL.labels[row["first"]] == "deu_Latn"
+
+
+def test_long_words_do_not_overflow():
+    text = "дерабочнымиэтон" * 3_000
+    assert dict(zip(FIELDS, MODEL.rank_texts([text])[0].tolist(), strict=True)) == plain_rank(MODEL, text)
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        "https://example.com/the-best-of?x=1",
+        "www.example.com",
+        "example.com/news",
+        "@john_smith",
+        "me@example.com",
+        "#best",
+        "😂❤️👍",
+    ],
+)
+def test_addresses_names_tags_and_pictographs_are_in_no_language(noise):
+    text = "Tämä on kaunis päivä"
+    alone, first, last = MODEL.rank_texts([text, f"{noise} {text}", f"{text} {noise}"]).tolist()
+    assert alone == first == last
+    assert MODEL.rank_texts([noise])[0, FIELDS.index("letters")] == 0
+
+
+def test_a_foreign_name_costs_a_language_little():
+    """English words stand in texts of all languages of its script; in others' scripts there is no such guest."""
+    text = "Steve Jobs Apple and the Rolling Stones: on kaunis päivä"
+    found = MODEL.rank_texts([text])[0].tolist()
+    strict = replace(MODEL, terms=MODEL.terms._replace(most=(1 << 29) - 1)).rank_texts([text])[0].tolist()
+    assert MODEL.labels[found[FIELDS.index("first")]] == "fin_Latn"
+    assert MODEL.labels[strict[FIELDS.index("first")]] == "eng_Latn"
 
 
 @given(TEXTS, TEXTS)
@@ -129,7 +205,7 @@ def test_files_are_read_as_written(tmp_path):
     assert (again.weights == MODEL.weights).all()
     assert (again.biases == MODEL.biases).all()
     assert (again.tables == MODEL.tables).all()
-    assert (again.scale, again.half, again.ground) == (MODEL.scale, MODEL.half, MODEL.ground)
+    assert again.terms == MODEL.terms
     assert language_model.is_model(str(tmp_path / "model.bin"))
     assert not language_model.is_model(__file__)
 
@@ -139,7 +215,7 @@ def arguments(**changed):
         "points": words.codes("some text"), "spans": np.array([[0, 9]], np.int64), "fold": language_model.fold(),
         "classes": words.classes(), "scripts": language_model._weights(), "tables": MODEL.tables,
         "weights": MODEL.weights, "biases": MODEL.biases, "decay": language_model._decay(), "scale": 1, "half": 1,
-        "ground": -1,
+        "ground": -1, "most": 1,
     } | changed  # fmt: skip
     return list(own.values())
 
@@ -169,6 +245,9 @@ def tables(place: int, value: int) -> np.ndarray:
         {"scale": -1},
         {"half": 0},
         {"ground": 0},
+        *({"most": most} for most in (-1, 1 << 29)),
+        *({"tables": tables(6, guest)} for guest in (-2, 999)),
+        {"biases": np.where(np.arange(2) == 0, np.int32(1 << 19), MODEL.biases)},
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(changed):

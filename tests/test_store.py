@@ -1,8 +1,15 @@
 """Shards are checked before use, few are open at a time, and what comes from a server leaves nothing behind."""
 
+import contextlib
+import http.client
+import itertools
 import os
 import tempfile
 import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -12,6 +19,7 @@ from token_folder import SIZE, TABLE, document, write_folder, write_shard
 
 from corpus import shards, storage
 from corpus.shards import ShardError
+from trainer import inspect
 from trainer.store import Store
 from trainer.stream import Stream
 
@@ -71,47 +79,69 @@ def test_damage_is_named_before_the_first_token(tmp_path, damage):
 
 
 class Server(BaseHTTPRequestHandler):
-    """Serves a folder; every third answer is a failure or breaks off."""
+    """Serves a folder; of the answers to GET some, by turns, are a failure, break off, come late or
+    with a flipped bit."""
 
     folder = Path()
-    asked = 0
-
-    def do_HEAD(self):
-        self.answer(False)
+    faults: Iterator[str] = iter(())
+    played: Counter[str]
 
     def do_GET(self):
-        self.answer(True)
-
-    def answer(self, body: bool) -> None:
-        type(self).asked += 1
-        path = self.folder / self.path.lstrip("/")
-        if body and self.asked % 3 == 0:
-            self.send_response(503)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        data = path.read_bytes()
-        start = int((self.headers.get("Range") or "bytes=0-").partition("=")[2].rstrip("-"))
-        self.send_response(206)
-        self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-        self.send_header("Content-Length", str(len(data) - start))
+        status, headers, data = self.found()
+        fault = next(self.faults)
+        self.played[fault] += 1
+        if fault == "late":
+            time.sleep(0.1)
+        if fault == "failure":
+            status, headers, data = 503, {}, b""
+        if fault == "flipped" and self.path.endswith(".arrow"):
+            data = bytes([*data[:-1], data[-1] ^ 1]) if data else b""
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(data))}.items():
+            self.send_header(name, value)
         self.end_headers()
-        if body:
-            self.wfile.write(data[start : start + 700] if self.asked % 5 == 0 else data[start:])
+        if self.command != "HEAD":
+            self.wfile.write(data[:700] if fault == "cut" else data)
         self.close_connection = True
+
+    def do_HEAD(self):
+        status, headers, data = self.found()
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(data)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def found(self) -> tuple[int, dict[str, str], bytes]:
+        """(status, headers but the length, body)."""
+        path = self.folder / self.path.lstrip("/")
+        if not path.is_file():
+            return 404, {}, b""
+        data = path.read_bytes()
+        first, _, last = (self.headers.get("Range") or "bytes=0-").partition("=")[2].partition("-")
+        start, stop = int(first), min(int(last or len(data)), len(data) - 1) + 1
+        times = {"Last-Modified": formatdate(1e9, usegmt=True), "ETag": f'"{len(data)}"'}
+        return 206, {**times, "Content-Range": f"bytes {start}-{stop - 1}/{len(data)}"}, data[start:stop]
 
     def log_message(self, *_):
         pass
 
 
+@contextlib.contextmanager
+def serving(kind: type[Server], **values):
+    """The class of a server's handler, and its address."""
+    handler = type("Handler", (kind,), {"played": Counter(), **values})
+    http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True).start()
+    yield handler, f"http://127.0.0.1:{http.server_port}"
+    http.shutdown()
+
+
 @pytest.fixture
 def server(tmp_path, monkeypatch):
     monkeypatch.setattr(storage.time, "sleep", lambda seconds: None)
-    handler = type("Handler", (Server,), {"folder": tmp_path / "www"})
-    http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=http.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{http.server_port}"
-    http.shutdown()
+    faults = itertools.cycle(["", "", "failure", "", "cut", "", "flipped"])
+    with serving(Server, folder=tmp_path / "www", faults=faults) as (_, address):
+        yield address
 
 
 def same(one, two) -> bool:
@@ -166,28 +196,87 @@ def test_a_damaged_copy_on_a_server_is_named(tmp_path, server):
         Stream(server, manifest, 64, TABLE.sentence_end).batch(np.arange(4))
 
 
-def test_shards_from_object_storage(tmp_path, monkeypatch):
-    """A stand-in for S3 on this machine."""
-    moto = pytest.importorskip("moto.server")
-    import boto3
+def test_a_folder_on_a_server_is_looked_into(tmp_path, capsys):
+    folder = many(tmp_path / "www", 2, 1)
+    path = Path(folder) / shards.read_manifest(folder).shards[0].path
+    with serving(Server, folder=tmp_path / "www", faults=itertools.repeat("")) as (_, address):
+        assert inspect.inspect(address) == 0
+        assert "all 2 shards" in capsys.readouterr().out
+        path.write_bytes(bytes([*path.read_bytes()[:-1], 1]))
+        assert inspect.inspect(address) == 1
+        assert "x1-0.arrow: damaged" in capsys.readouterr().out
+        path.unlink()
+        assert inspect.inspect(address) == 1
+        assert "x1-0.arrow: missing" in capsys.readouterr().out
 
-    running = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    try:
-        host, port = running.get_host_and_port()
+
+class Moto(Server):
+    """Hands on to moto, which knows more of S3 than a folder does."""
+
+    behind: tuple[str, int]
+
+    def found(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        server = http.client.HTTPConnection(*self.behind, timeout=30)
+        server.request(self.command, self.path, body, dict(self.headers))
+        answer = server.getresponse()
+        left_out = {"transfer-encoding", "connection", "server", "date"}
+        if self.command != "HEAD":
+            left_out.add("content-length")
+        return answer.status, {k: v for k, v in answer.headers.items() if k.lower() not in left_out}, answer.read()
+
+    do_PUT = Server.do_GET
+
+
+@pytest.fixture(params=["folder", "moto"])
+def object_storage(request, tmp_path, monkeypatch):
+    """(handler of a stand-in for S3 that fails now and then, function that puts a folder's files into a bucket)."""
+    faults = itertools.cycle(["", "failure", "", "cut", "", "late", "", "flipped", ""])
+    with contextlib.ExitStack() as stack:
+        if request.param == "moto":
+            moto = pytest.importorskip("moto.server")
+            running = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+            running.start()
+            stack.callback(running.stop)
+            values = {"behind": running.get_host_and_port()}
+        else:
+            values = {"folder": tmp_path / "www"}
+        kind = Moto if request.param == "moto" else Server
+        handler, address = stack.enter_context(serving(kind, faults=faults, **values))
         names = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
-        for name, value in {**names, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}.items():
+        for name, value in {**names, "AWS_ENDPOINT_URL": address, "AWS_EC2_METADATA_DISABLED": "true"}.items():
             monkeypatch.setenv(name, value)
         storage._store.cache_clear()
-        folder = write_folder(tmp_path)
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="corpus")
-        for path in tmp_path.rglob("*.*"):
-            client.upload_file(str(path), "corpus", f"tokens/{path.relative_to(tmp_path)}")
-        manifest = shards.read_manifest("s3://corpus/tokens")
-        remote = Stream("s3://corpus/tokens", manifest, 64, TABLE.sentence_end)
-        local = Stream(folder, shards.read_manifest(folder), 64, TABLE.sentence_end)
-        assert same(local.batch(np.arange(128)), remote.batch(np.arange(128)))
-    finally:
+        yield handler
         storage._store.cache_clear()
-        running.stop()
+
+
+def upload(handler: type[Server], folder: Path) -> None:
+    """The files below a folder, as objects of its name in the bucket `corpus`."""
+    if not issubclass(handler, Moto):
+        return
+    import boto3
+
+    client = boto3.client("s3", endpoint_url="http://{}:{}".format(*handler.behind))
+    client.create_bucket(Bucket="corpus")
+    for path in folder.rglob("*.*"):
+        client.upload_file(str(path), "corpus", f"{folder.name}/{path.relative_to(folder)}")
+
+
+def test_shards_from_object_storage_that_fails_now_and_then(tmp_path, object_storage, monkeypatch):
+    """Answers that fail, break off, come late or damaged change nothing in the batches. Little room: shards are fetched
+    all along the epoch."""
+    monkeypatch.setattr(storage.time, "sleep", lambda seconds: None)
+    folder = many(tmp_path / "www" / "corpus" / "tokens", 12)
+    upload(object_storage, Path(folder))
+    manifest = shards.read_manifest("s3://corpus/tokens")
+    assert manifest == shards.read_manifest(folder)
+    room = 6 * max(i.bytes for i in manifest.shards)
+    remote = Stream("s3://corpus/tokens", manifest, 64, TABLE.sentence_end, room=room)
+    local = Stream(folder, manifest, 64, TABLE.sentence_end)
+    local.everything.together = remote.everything.together
+    for at in range(0, remote.everything.windows, 8):
+        index = np.arange(at, at + 8)
+        assert same(local.batch(index), remote.batch(index))
+    remote.store.close()
+    assert set(object_storage.played) == {"", "failure", "cut", "late", "flipped"}

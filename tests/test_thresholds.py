@@ -50,7 +50,7 @@ def test_changes_for_all_a_script_and_a_language():
 @pytest.mark.parametrize(("table", "words"), [
     ({"min_wrds": 3}, "did you mean min_words?"), ({"words": 3}, "unknown key 'words'"),
     ({"min_words": "many"}, "here.min_words: 'many' is not a number"), ({"min_words": -1}, "negative"),
-    ({"fin": {"min_words": 1}}, "'fin' is neither"), ({"fin_Latn.min_wrds": 1}, "did you mean min_words?"),
+    ({"fin": {"min_words": 1}}, "'fin' is no language"), ({"fin_Latn.min_wrds": 1}, "did you mean min_words?"),
     ({"min_quality_": 1}, "unknown key"), ({"min_words": True}, "not a number"),
     ({"min_words": float("nan")}, "number"),
 ])  # fmt: skip

@@ -220,3 +220,19 @@ def test_help_loads_no_library(args):
     assert time.monotonic() - begun < 3  # 0.12 s on a machine that is not busy
     assert done.stdout.startswith("usage: python -m tokenizer")
     assert done.stderr.strip() == "[]"
+
+
+def test_encode_shows_pieces_and_ids(out):
+    """Lines in, as many lines out, each of what its text is cut into."""
+    assert main(["train", out, *SMALL, "--quiet"]) == 0
+    folder = str(Path(out) / "vocabulary")
+    vocabulary = Vocabulary.load(folder)
+    lines = ["Everyone has the right", "", "Ω \u2581", "и  совести\r"]
+    command = [sys.executable, "-m", "tokenizer", "encode", folder]
+    for more in ([], ["--ids"]):
+        told = subprocess.run([*command, *more], input="\n".join(lines).encode(), capture_output=True, cwd=ROOT)
+        found = told.stdout.decode().split("\n")
+        assert (told.returncode, found.pop()) == (0, "")
+        ids = [vocabulary.encode([line])[0].tolist() for line in lines]
+        wanted = ids if more else [[vocabulary.piece(i) for i in some] for some in ids]
+        assert found == [" ".join(map(str, some)) for some in wanted]

@@ -74,7 +74,18 @@ def test_weights():
     assert weights[3].tolist() == [0, 0]  # seen once
     assert (biases[:, 0] == round(np.log1p(150 / train_language.SMOOTHING) / language_model.STEP * 256)).all()
     assert (biases[:, 1] == 0).all()
-    assert train_language.weigh(["eng_Latn"], counts[:1])[1][0, 1] > 0
+
+
+def test_what_is_common_has_a_head_start():
+    starts = [train_language.start(label) for label in ("aaa_Latn", "glg_Latn", "por_Latn", "spa_Latn", "eng_Latn")]
+    assert starts[0] == 0
+    assert starts == sorted(starts)
+
+
+def test_the_last_word_list_of_a_label_is_taken(tables, tmp_path):
+    (tmp_path / "more.tsv").write_text("label\tbcp47\tword\tcount\nsmo_Latn\tsm\tfale\t7\n", encoding="utf-8")
+    _, frequencies = train_language.read([*tables, str(tmp_path / "more.tsv")])
+    assert frequencies["smo_Latn"] == [("fale", 7)]
 
 
 def test_siblings_differ_as_their_equal_text_does():
@@ -99,4 +110,4 @@ def test_training_twice_gives_the_same_bytes(tables, tmp_path, monkeypatch):
     assert [model.labels[k] for k in rows[:, 7]] == ["fin_Latn", "rus_Cyrl", "srp_Cyrl"]
     table = (tmp_path / "languages.tsv").read_text(encoding="utf-8").splitlines()
     assert len(table) == 1 + len(language.languages())
-    assert [row.split("\t")[6] for row in table if row.startswith("fin_Latn")] == ["1.00"]
+    assert [row.split("\t")[8] for row in table if row.startswith("fin_Latn")] == ["1.00"]

@@ -62,6 +62,7 @@ def test_escape_is_undone(text):
     escaped = vocabulary.escape(text)
     assert "▁" not in escaped
     assert vocabulary.unescape(escaped) == text
+    assert vocabulary._escape_utf8(text.encode()) == escaped.encode()
 
 
 @pytest.mark.parametrize("name", ["train-text.tsv.xz", "ntrex-dev.tsv.xz", "word-frequencies.tsv.xz"])
@@ -244,3 +245,4 @@ def test_sentence_marks_of_many_scripts(end):
 @given(st.lists(st.sampled_from(["\n", " ", "a", "\n\n"]), max_size=12).map("".join))
 def test_lines_are_begun_as_the_expression_has_it(text):
     assert vocabulary.escape(text) == vocabulary._LINE_START.sub("\n ", text)
+    assert vocabulary._escape_utf8(text.encode()) == vocabulary.escape(text).encode()

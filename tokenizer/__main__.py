@@ -1,4 +1,4 @@
-"""python -m tokenizer: train a vocabulary on a sample of a corpus; say how good one is."""
+"""python -m tokenizer: train a vocabulary on a sample of a corpus; say how good one is; show how it cuts a text."""
 
 import signal
 import sys
@@ -51,6 +51,13 @@ the used share of a vocabulary, per language, as a table.
   python -m tokenizer evaluate out/vocabulary parallel.tsv --against old/vocabulary,other/spm.model    side by side
 """
 
+_ENCODE = """\
+The pieces of each line of standard input, a space between two, or with --ids their numbers. \u2581 in a piece stands
+for a space; <0x..> is a byte of a character that has no piece.
+
+  echo 'How is this cut?' | python -m tokenizer encode out/vocabulary
+"""
+
 EVALUATED_CHARACTERS = 100_000
 """Of each language of a corpus folder, about so many are looked at."""
 
@@ -75,6 +82,9 @@ def parser() -> Parser:
         help="other vocabularies to show beside it, on the same texts",
     )
     add_common(evaluate, runs=False)
+    encode = commands.add_parser("encode", help="how a vocabulary cuts lines of text", description=_ENCODE)
+    encode.add_argument("vocabulary", help="folder with spm.model, or that file")
+    encode.add_argument("--ids", action="store_true", help="ids instead of pieces")
     return top
 
 
@@ -86,7 +96,7 @@ def _command(argv: list[str]) -> int:
     names, rest = parser().parse_all(argv)
     if rest:
         raise UserError(f"python -m tokenizer: nothing takes options after `--` ({rest[0]}); leave them out")
-    return _train(names) if names.command == "train" else _evaluate(names)
+    return {"train": _train, "evaluate": _evaluate, "encode": _encode}[names.command](names)
 
 
 # --- train --------------------------------------------------------------------------------------------------------
@@ -299,6 +309,20 @@ def _texts(paths: list[str], quiet: bool) -> dict[str, list[str]]:
     if not found:
         raise UserError(f"{paths[0]}: no text there; look at the file")
     return found
+
+
+# --- encode -------------------------------------------------------------------------------------------------------
+
+
+def _encode(names: Namespace) -> int:
+    from tokenizer.vocabulary import Vocabulary as Trained
+
+    vocabulary = Trained.load(names.vocabulary)
+    show = str if names.ids else vocabulary.piece
+    for line in open(0, encoding="utf-8", errors="replace", newline="\n"):  # noqa: SIM115
+        ids, _ = vocabulary.encode([line.removesuffix("\n")])
+        print(" ".join(map(show, ids.tolist())))
+    return 0
 
 
 if __name__ == "__main__":

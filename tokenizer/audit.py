@@ -45,6 +45,7 @@ class Row:
     unknown: int  # [UNK] tokens: always 0, or the vocabulary is broken
     renyi: float  # Rényi entropy of the tokens / log(pieces); 1: all pieces equally often
     used: float  # share of the pieces that occur
+    to_best: float | None = None  # tokens / tokens of the language that needs the fewest for the same texts
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,9 @@ def evaluate(vocabulary: Vocabulary, texts: Mapping[str, Sequence[str]], referen
         return []
     base = int(counts[reference].tokens.sum()) if reference else 0
     rows = [_row(vocabulary, key, some, base, _is_spaced(key)) for key, some in counts.items()]
+    if base:
+        least = max(1, min(row.tokens for row in rows))
+        rows = [replace(row, to_best=row.tokens / least) for row in rows]
     spaced = all(row.tokens_per_word is not None for row in rows)
     total = _row(vocabulary, ALL, _together(list(counts.values())), 0, spaced)
     premiums = [row.premium for row in rows if row.premium is not None]
@@ -194,6 +198,7 @@ _COLUMNS = {  # heading -> how a figure is shown
     "bytes/token": lambda r: f"{r.bytes_per_token:.2f}",
     "chars/token": lambda r: f"{r.characters_per_token:.2f}",
     "premium": lambda r: "-" if r.premium is None else f"{r.premium:.2f}",
+    "to best": lambda r: "-" if r.to_best is None else f"{r.to_best:.2f}",
     "tokens/word": lambda r: "-" if r.tokens_per_word is None else f"{r.tokens_per_word:.2f}",
     "byte pieces": lambda r: f"{r.byte_pieces:.2%}",
     "unknown": lambda r: f"{r.unknown:,}",

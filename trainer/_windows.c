@@ -280,7 +280,8 @@ enum { TOKENS, OFFSETS, ENDS, ROWS, BEGINS, LENGTHS, COINS, OUT_TOKENS, OUT_SEQU
 static int are_sound(Py_buffer *b, Py_ssize_t size, Py_ssize_t width, Py_ssize_t batch) {
     Py_ssize_t rows = items(&b[ROWS], 8), slots = width * batch;
     if (rows < 0 || items(&b[TOKENS], (size_t)size) < 0 || items(&b[OFFSETS], 4) < 0) return 0;
-    if ((size != 2 && size != 4) || b[OFFSETS].len < 4 || width < 1 || batch < 0) {
+    if ((size != 2 && size != 4) || b[OFFSETS].len < 4 || width < 1 || width > INT32_MAX || batch < 0 ||
+        batch > INT32_MAX) {
         PyErr_SetString(PyExc_ValueError, "no shard, or no windows");
         return 0;
     }

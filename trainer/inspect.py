@@ -15,7 +15,7 @@ from trainer.stream import SEP, Stream, Windows
 def inspect(path: str, vocabulary=None, settings: Pretrain | None = None) -> int:
     """Print what `path` holds; returns 1 if something in it is damaged. vocabulary and settings: print the first
     batch of a tokens folder, decoded. Errors: UserError."""
-    if os.path.exists(storage.join(path, shards.MANIFEST)):
+    if storage.is_remote(path) or os.path.exists(storage.join(path, shards.MANIFEST)):
         manifest = shards.read_manifest(path)
         code = show_tokens(path, manifest)
         if vocabulary and settings and code == DONE:

@@ -70,6 +70,11 @@ class Store:
             raise
 
     @property
+    def is_checked(self) -> bool:
+        """Whether the checksums of all shards were compared."""
+        return len(self._sound) == len(self.infos)
+
+    @property
     def is_whole(self) -> bool:
         """Whether all shards are open, and stay so."""
         return len(self._ready) == len(self.infos)
@@ -86,14 +91,14 @@ class Store:
                 del self._open[other]
 
     def prefetch(self, numbers: Iterable[int]) -> None:
-        """Have shards brought from the server, in this order, while others are used; as many as there is room for.
-        Does nothing for a local folder."""
-        if not self.remote:
-            return
+        """Have shards brought from the server, in this order, while others are used; as many as there is room for. Of a
+        local folder, have those read that were not checked yet, several at a time."""
         room = self.room
         wanted: list[int] = []
         for number in numbers:
-            room -= self.infos[number].bytes
+            if not self.remote and number in self._sound:
+                continue
+            room -= self.infos[number].bytes if self.remote else 0
             if room < 0 or len(wanted) >= self.files:
                 break
             wanted.append(number)
@@ -128,12 +133,17 @@ class Store:
         return shard
 
     def _fetched(self, number: int, path: str) -> mmap.mmap:
-        """A shard's file, copied from the server and mapped; its checksum is that of the manifest."""
-        try:
-            found, digest = storage.retry(lambda: _copy(path))
-        except OSError as error:
-            raise ShardError(f"{path}: {error.strerror or error}; look at the server, then go on") from None
-        if digest != self.infos[number].checksum:
+        """A shard's file, copied from the server and mapped; its checksum is that of the manifest. One that came with
+        another is asked for once more: the way may have damaged it, not the server."""
+        digest = ""
+        for _ in range(2):
+            try:
+                found, digest = storage.retry(lambda: _copy(path))
+            except OSError as error:
+                raise ShardError(f"{path}: {error.strerror or error}; look at the server, then go on") from None
+            if digest == self.infos[number].checksum:
+                break
+        else:
             raise ShardError(f"{path}: damaged (checksum differs from the manifest); copy it again, or tokenize")
         self.fetched += self.infos[number].bytes
         return found

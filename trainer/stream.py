@@ -174,6 +174,8 @@ class Stream:
             ends = [(self._weighted.pools[pool], sample) for pool, sample in sorted(last.items())]
         if self.store.remote:
             self._fetch(np.unique(found.shard).tolist(), ends)
+        elif not self.store.is_checked:
+            self.store.prefetch(np.unique(found.shard).tolist())
         return found
 
     def _fetch(self, now: list[int], ends: list[tuple[Pool, int]]) -> None:
