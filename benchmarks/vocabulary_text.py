@@ -5,7 +5,7 @@ All files are had with their ordinary clients, 260 MB (Debian 12: 1.39.17, 4.15.
     apt-get download mediawiki iso-codes hunspell-lo '^libreoffice-(l10n|help)-'
     pip download --no-deps wordfreq==3.1.1
     python -m benchmarks.vocabulary_text *.deb wordfreq-*.whl word-frequencies.tsv.xz --output open.tsv
-    python -m tokenizer train train-text.tsv.xz open.tsv --size 64000 --sample-characters 200000000 --output vocabulary/
+    python -m tokenizer train train-text.tsv.xz open.tsv --size 64000 --sample-characters 160000000 --output vocabulary/
 
   libreoffice   messages of libreoffice-l10n-*, MPL-2.0            help      pages of libreoffice-help-*, MPL-2.0
   mediawiki     messages, GPL-2.0-or-later                         hunspell  Lao words of hunspell-lo, LGPL
