@@ -140,7 +140,7 @@ def _kept(name: str, job: Job) -> Iterator[tuple[bytes, tuple[str, bool, int], i
         if made != aligned or documents.metadata.num_rows != len(copies):
             raise StepError(f"selection/{name} was made from other documents; run python -m pipeline select again")
         row = 0
-        for batch in documents.iter_batches(_TEXTS, columns=["text", "language"]):
+        for batch in documents.iter_batches(_TEXTS, columns=["text", "language"], use_threads=False):
             rows = row + np.flatnonzero(copies[row : row + len(batch)])
             kept = batch.take(pa.array(rows - row))
             kinds = kept["language"].to_pylist(), validation[rows].tolist(), copies[rows].tolist()
