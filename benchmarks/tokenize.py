@@ -74,9 +74,10 @@ def corpus(folder: Path, characters: int, pages: bool = True) -> Path:
 
 def kept(folder: Path) -> list[str]:
     """The texts that tokenize encodes, in its order."""
-    from pipeline import steps, tokenize
+    from pipeline import tokenize
+    from pipeline.folder import documents_of
 
-    plan, _ = steps.documents_of(str(folder))
+    plan, _ = documents_of(str(folder))
     job = tokenize.Job(str(folder), "", 1, "")
     return [text.decode() for item in plan for text, _, _ in tokenize._kept(item.part, job)]
 

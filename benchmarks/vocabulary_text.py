@@ -44,14 +44,9 @@ WORDS, TIMES = 40_000, {"unilex": 20_000, "wordfreq": 60_000}
 count, but once."""
 IN_A_LINE = 20
 
-LISTS = {
-    "ar": "arb_Arab", "bg": "bul_Cyrl", "bn": "ben_Beng", "ca": "cat_Latn", "cs": "ces_Latn", "da": "dan_Latn",
-    "de": "deu_Latn", "el": "ell_Grek", "en": "eng_Latn", "es": "spa_Latn", "fa": "pes_Arab", "fi": "fin_Latn",
-    "fil": "fil_Latn", "fr": "fra_Latn", "he": "heb_Hebr", "hi": "hin_Deva", "hu": "hun_Latn", "id": "ind_Latn",
-    "is": "isl_Latn", "it": "ita_Latn", "ko": "kor_Kore", "lt": "lit_Latn", "lv": "lvs_Latn", "mk": "mkd_Cyrl",
-    "ms": "zsm_Latn", "nb": "nob_Latn", "nl": "nld_Latn", "pl": "pol_Latn", "pt": "por_Latn", "ro": "ron_Latn",
-    "ru": "rus_Cyrl", "sh": "hrv_Latn", "sk": "slk_Latn", "sl": "slv_Latn", "sv": "swe_Latn", "ta": "tam_Taml",
-    "tr": "tur_Latn", "uk": "ukr_Cyrl", "ur": "urd_Arab", "vi": "vie_Latn",
+LISTS = word_lists.LISTS | {
+    "bn": "ben_Beng", "ca": "cat_Latn", "fil": "fil_Latn", "ko": "kor_Kore", "lv": "lvs_Latn",
+    "mk": "mkd_Cyrl", "ms": "zsm_Latn", "sh": "hrv_Latn", "ta": "tam_Taml", "ur": "urd_Arab",
 }  # fmt: skip
 """Lists of wordfreq; those of Chinese and Japanese are no text, where no spaces stand between words."""
 

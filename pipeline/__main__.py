@@ -232,10 +232,10 @@ def _rehearse_extract(paths: list[str], own: settings.Extract, names: argparse.N
 
 def _select(names: argparse.Namespace, rest: list[str]) -> int:
     own, cut, thresholds = _settings(names, settings.Select, settings.Tokenize)
-    from pipeline import report, steps
+    from pipeline import folder, report, steps
 
     if names.dry_run:
-        plan, made = steps.documents_of(names.output)
+        plan, made = folder.documents_of(names.output)
         print(f"{made['documents']:,} documents in {len(plan)} parts, {len(made['languages'])} languages")
         return terminal.DONE
     watch = terminal.Progress("", 1, quiet=True)
@@ -249,10 +249,10 @@ def _select(names: argparse.Namespace, rest: list[str]) -> int:
 
 def _tokenize(names: argparse.Namespace, rest: list[str]) -> int:
     own, _ = _settings(names, settings.Tokenize)
-    from pipeline import report, steps
+    from pipeline import folder, report, steps
 
     if names.dry_run:
-        _, made = steps.documents_of(names.output)
+        _, made = folder.documents_of(names.output)
         print(f"{made['characters']:,} characters of {made['documents']:,} documents before selection")
         return terminal.DONE
     watch = terminal.Progress("", 1, quiet=True)

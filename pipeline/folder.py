@@ -99,16 +99,44 @@ class Corpus:
 def read(path: str) -> Corpus:
     """Open a corpus folder. Errors: UserError where there are no finished documents."""
     path = path.rstrip("/") or "/"
-    plan = items.read_plan(storage.join(path, "documents"))
-    made = books.read(path, "documents")
-    if made is None or set(made["counts"]) != {i.part for i in plan}:
-        from pipeline import steps  # after a run in slices the books have to be summed; needs Beam's import, so late
-
-        plan, made = steps.documents_of(path)
+    plan, made = documents_of(path)
     selected = books.read(path, "selection")
     if selected is not None and selected["documents"] != made["documents"]:
         selected = None
     return Corpus(path, plan, made, selected, _manifest(path, selected), settings_of(path))
+
+
+def _check_format(folder: str) -> None:
+    """Refuse documents of another format version: they lack columns, or hold others."""
+    there = settings_of(folder).get("extract", {}).get("format", document.FORMAT)
+    if there != document.FORMAT:
+        raise UserError(
+            f"{folder}: documents of format {there}, this version has {document.FORMAT}; extract them again into "
+            "another folder, or use the version that made them"
+        )
+
+
+def documents_of(folder: str) -> tuple[list[items.Item], dict]:
+    """The plan and the books of the documents. After a run in slices the books are summed here from the parts."""
+    _check_format(folder)
+    plan = items.read_plan(storage.join(folder, "documents"))
+    made = books.read(folder, "documents")
+    if made is not None and set(made.get("counts", {})) == {i.part for i in plan}:
+        return plan, made
+    from pipeline import extract  # with all that reads pages, so late
+
+    receipts = [extract.read_receipt(storage.join(folder, "documents", i.part)) for i in plan]
+    missing = [i for i, r in zip(plan, receipts, strict=True) if r is None]
+    if missing:
+        raise UserError(
+            f"{folder}/documents: {len(missing)} of {len(plan)} parts are missing, say that of "
+            f"{missing[0].path}; run python -m pipeline extract to the end"
+        )
+    receipt = items.add_receipts(r for r in receipts if r)
+    books.check_extract(receipt, len(plan))
+    books.write_failed(folder, books.failed_files(receipt))
+    books.write(folder, "documents", receipt)
+    return plan, receipt
 
 
 def _manifest(path: str, selected: dict | None) -> Manifest | None:

@@ -7,7 +7,7 @@ from corpus import storage
 from corpus.terminal import StepError, UserError, amount
 from pipeline import books, card, export, findings, folder, items, rebuild, report
 from pipeline.local import Local, Tasks
-from pipeline.steps import Options, documents_of, prepare_folder
+from pipeline.steps import Options, prepare_folder
 
 if TYPE_CHECKING:  # it loads Beam
     from pipeline.flow import Runner
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # it loads Beam
 def run_export(job: export.Job, runner: "Runner | Local", options: Options) -> dict:
     """Documents and selection -> files of text per language, and their card; or a recipe. Returns the receipt."""
     prepare_folder(job.folder, create=False)
-    plan, made = documents_of(job.folder)
+    plan, made = folder.documents_of(job.folder)
     selected = books.read(job.folder, "selection")
     if selected is None:
         raise UserError(f"{job.folder}: no finished selection; run python -m pipeline select first")

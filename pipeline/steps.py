@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from corpus import document, mixture, settings, shards, storage, toml
+from corpus import mixture, settings, shards, storage, toml
 from corpus.terminal import StepError, UserError, amount, size
 from pipeline import (
     annotate,
@@ -19,14 +19,12 @@ from pipeline import (
     runs,
     tokenize,
 )
-from pipeline.folder import tokens_per_character
+from pipeline.folder import SETTINGS, documents_of, settings_of, tokens_per_character
 from pipeline.local import Local, Tasks
 from pipeline.thresholds import QUALITY, Thresholds
 
 if TYPE_CHECKING:  # it loads Beam
     from pipeline.flow import Runner
-
-MARKER = "settings.toml"
 
 
 @dataclass
@@ -46,7 +44,7 @@ def prepare_folder(folder: str, create: bool = True) -> None:
     if storage.is_remote(folder):
         return
     names = {p.removeprefix(folder.rstrip("/") + "/").split("/")[0] for p in storage.list_files(folder)}
-    ours = {"documents", "selection", "tokens", "columns", MARKER}
+    ours = {"documents", "selection", "tokens", "columns", SETTINGS}
     if names and not names & ours:
         raise UserError(f"{folder}: holds something else than a corpus ({sorted(names)[0]}); name an empty folder")
     if not names and not create:
@@ -59,24 +57,14 @@ def prepare_folder(folder: str, create: bool = True) -> None:
 
 def _record(folder: str, step: str, values: dict) -> None:
     """Add a step's settings to settings.toml."""
-    path = storage.join(folder, MARKER)
-    tables = recorded(folder)
+    path = storage.join(folder, SETTINGS)
+    tables = settings_of(folder)
     tables[step] = values
     storage.write(path, toml.write(dict(sorted(tables.items()))))
 
 
-def recorded(folder: str) -> dict:
-    """The tables of the folder's settings.toml; {} if there is none."""
-    import tomllib
-
-    try:
-        return tomllib.loads(storage.read(storage.join(folder, MARKER)).decode())
-    except FileNotFoundError:
-        return {}
-
-
 def _refuse_other(folder: str, wanted: dict) -> None:
-    there = recorded(folder).get("extract")
+    there = settings_of(folder).get("extract")
     if there is None:
         return
     for name, value in wanted.items():
@@ -143,37 +131,6 @@ def _orphans(folder: str, plan: list[items.Item]) -> list[str]:
     return [f"{len(found)} parts are not in the plan any more and are not read, say {found[0]}"] if found else []
 
 
-def _check_format(folder: str) -> None:
-    """Refuse documents of another format version: they lack columns, or hold others."""
-    there = recorded(folder).get("extract", {}).get("format", document.FORMAT)
-    if there != document.FORMAT:
-        raise UserError(
-            f"{folder}: documents of format {there}, this version has {document.FORMAT}; extract them again into "
-            "another folder, or use the version that made them"
-        )
-
-
-def documents_of(folder: str) -> tuple[list[items.Item], dict]:
-    """The plan and the books of the documents. After a run in slices the books are summed here from the parts."""
-    _check_format(folder)
-    plan = items.read_plan(storage.join(folder, "documents"))
-    made = books.read(folder, "documents")
-    if made is not None and set(made.get("counts", {})) == {i.part for i in plan}:
-        return plan, made
-    receipts = [extract.read_receipt(storage.join(folder, "documents", i.part)) for i in plan]
-    missing = [i for i, r in zip(plan, receipts, strict=True) if r is None]
-    if missing:
-        raise UserError(
-            f"{folder}/documents: {len(missing)} of {len(plan)} parts are missing, say that of "
-            f"{missing[0].path}; run python -m pipeline extract to the end"
-        )
-    receipt = items.add_receipts(r for r in receipts if r)
-    books.check_extract(receipt, len(plan))
-    books.write_failed(folder, books.failed_files(receipt))
-    books.write(folder, "documents", receipt)
-    return plan, receipt
-
-
 # --- annotate -----------------------------------------------------------------------------------------------------
 
 
@@ -186,12 +143,12 @@ def run_annotate(wanted: list[annotate.Column], runner: "Runner", options: Optio
     plan, made = (items.read_plan(storage.join(folder, "documents")), {}) if options.slice else documents_of(folder)
     for column in wanted:
         mark = annotate.digest(column)
-        there = recorded(folder).get("columns", {}).get(column.name, mark)
+        there = settings_of(folder).get("columns", {}).get(column.name, mark)
         if there != mark and not options.redo:
             raise UserError(
                 f"{column.name}: made by another model or code before; name another, or --redo to replace it"
             )
-        _record(folder, "columns", {**recorded(folder).get("columns", {}), column.name: mark})
+        _record(folder, "columns", {**settings_of(folder).get("columns", {}), column.name: mark})
         if sets := annotate.KINDS[column.kind](column.source).sets:
             _record(folder, decontamination.SETS, decontamination.recorded(sets))
         begun = time.monotonic()
@@ -211,7 +168,7 @@ def run_annotate(wanted: list[annotate.Column], runner: "Runner", options: Optio
 
 def _columns_made(folder: str, thresholds: Thresholds) -> dict[str, tuple[str, bytes]]:
     """The digests (and no bytes) of the columns beside the documents that the thresholds need. Errors: UserError."""
-    made = recorded(folder).get("columns", {})
+    made = settings_of(folder).get("columns", {})
     names = {name[4:] for name in thresholds.names() if QUALITY.fullmatch(name[4:])}
     for name in sorted(names - set(made)):
         raise UserError(f"{folder}: no column {name}; run python -m pipeline annotate, or leave out its threshold")
@@ -329,7 +286,7 @@ def run_tokenize(own: settings.Tokenize, runner: "Runner", options: Options) -> 
         f"{amount(sum(s.tokens for s in manifest.shards))} tokens in {len(manifest.shards)} shards, "
         f"{len(languages)} languages; vocabulary of {vocabulary.size:,} pieces"
     )
-    options.said += books.budget_met(manifest.shards, selected, recorded(folder).get("select", {}).get("budget", ""))
+    options.said += books.budget_met(manifest.shards, selected, settings_of(folder).get("select", {}).get("budget", ""))
     return manifest
 
 

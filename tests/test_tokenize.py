@@ -13,6 +13,7 @@ from corpus import document, settings, shards
 from corpus.document import DOCUMENT, SELECTION
 from corpus.terminal import StepError
 from pipeline import lines, steps, tokenize
+from pipeline.folder import documents_of
 from pipeline.local import Local
 from pipeline.runs import Run
 from tokenizer.vocabulary import Vocabulary
@@ -42,7 +43,7 @@ def test_every_selected_document_is_in_one_shard_with_its_text(root):
     folder = root / "tokens"
     vocabulary = Vocabulary.load(str(folder / "vocabulary"))
     expected: dict = {}
-    plan, _ = steps.documents_of(str(folder))
+    plan, _ = documents_of(str(folder))
     for part, item in enumerate(plan):
         texts = pq.read_table(folder / "documents" / item.part, columns=["text", "language"]).to_pylist()
         chosen = pq.read_table(folder / "selection" / item.part).to_pylist()
