@@ -6,6 +6,7 @@ All losses are sums with the counts beside them, so that any split of a batch ov
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from trainer.attention import see
 from trainer.masking import Masks
 from trainer.model import Electra
 from trainer.stream import PAD, Windows
-from trainer.tally import COUNTS, EDGE
+from trainer.tally import COUNTS
 
 LOGITS = 1 << 25  # values of rows x vocabulary that exist at one time (128 MiB in fp32)
 
@@ -28,7 +29,7 @@ class Batch:
 
     starts: (C,) flat places of the [CLS] of each sequence. crops: (B, S) bool, what a second look at each sequence
     leaves out. language: (B,), number of the window's language. weight: (B,) fp32, its weight in the loss. seen: (B,)
-    fp64, pairs of tokens that see each other."""
+    fp64, pairs of tokens that see each other. runs: how many sequences and stretches of padding there are."""
 
     tokens: Tensor
     inputs: Tensor
@@ -44,6 +45,7 @@ class Batch:
     language: Tensor
     weight: Tensor
     seen: Tensor
+    runs: int
 
     @staticmethod
     def of(
@@ -74,6 +76,7 @@ class Batch:
             language=move(np.zeros(count, np.int64) if language is None else language, long),
             weight=move(np.ones(count, np.float32) if weight is None else weight, torch.float32),
             seen=move(seen(windows.sequences), torch.float64),
+            runs=count + np.count_nonzero(np.diff(windows.sequences)),
         )
 
     def window(self, places: Tensor) -> Tensor:
@@ -121,13 +124,13 @@ def sample(logits: Tensor, noise: Tensor, allowed: Tensor) -> Tensor:
 
 
 def _chunk(rows, table, bias, targets, noise, allowed, weight):
-    """Losses (R,), samples, hits, and the gradient of the weighted sum of the losses in the logits (R, V)."""
+    """Losses (R,), samples, hits, and weight times softmax (R, V), which is the gradient of the weighted losses in the
+    logits but for the targets' own part."""
     logits = (rows @ table.T).float().add_(bias)
     sampled, hit = sample(logits, noise, allowed), logits.argmax(1) == targets
     whole = logits.logsumexp(1)
     losses = whole - logits.gather(1, targets[:, None]).squeeze(1)
-    delta = logits.sub_(whole[:, None]).exp_().mul_(weight[:, None])
-    return losses, sampled, hit, delta.scatter_add_(1, targets[:, None], -weight[:, None])
+    return losses, sampled, hit, logits.sub_(whole[:, None]).exp_().mul_(weight[:, None]).to(table.dtype)
 
 
 @functools.cache
@@ -143,6 +146,8 @@ class _Fill(torch.autograd.Function):
     @staticmethod
     def forward(ctx, rows, table, bias, targets, noise, allowed, weight, wanted):
         grads = [torch.zeros_like(t, dtype=torch.float32) for t in (rows, table, bias)] if wanted else []
+        if torch.is_autocast_enabled(rows.device.type):
+            rows, table = (t.to(torch.get_autocast_dtype(rows.device.type)) for t in (rows, table))
         losses, samples, hits = [], [], []
         step = max(1, LOGITS // len(table))
         quick = rows.is_cuda and len(rows) > 0
@@ -160,7 +165,11 @@ class _Fill(torch.autograd.Function):
             if wanted:
                 grads[0][now] = (delta @ table)[:real]
                 grads[1] += (delta.T @ few[0]).float()
-                grads[2] += delta.sum(0)
+                grads[2] += delta.sum(0, dtype=torch.float32)
+        if wanted:
+            grads[0].addcmul_(table[targets], weight[:, None], value=-1)
+            grads[1].index_add_(0, targets, rows * -weight[:, None])
+            grads[2].index_add_(0, targets, -weight)
         ctx.save_for_backward(*grads)
         if not losses:
             losses, samples, hits = [bias.new_zeros(0)], [targets.clone()], [targets.bool()]
@@ -224,8 +233,23 @@ def adversary(head: nn.Module, states: Tensor, language: Tensor) -> tuple[Tensor
     return functional.cross_entropy(logits, language, reduction="none"), logits.argmax(1) == language
 
 
-Part = tuple[Tensor, Tensor, Tensor, Tensor]
-"""What an objective gives: loss (a weighted sum), and of each place its unweighted loss, hit and window."""
+class Part(NamedTuple):
+    """What an objective gives: its loss (a weighted sum); (n, k) fp64, the sums that tally.SUMS lists from its loss on,
+    unweighted; (n,), the windows that they belong to."""
+
+    loss: Tensor
+    sums: Tensor
+    window: Tensor
+
+    @staticmethod
+    def of(losses: Tensor, hits: Tensor, batch: Batch, places: Tensor) -> "Part":
+        """losses, hits: (n,), of the flat places (n,)."""
+        window = batch.window(places)
+        return Part((losses * batch.weight[window]).sum(), _sums(losses, torch.ones_like(losses), hits), window)
+
+
+def _sums(*columns: Tensor) -> Tensor:
+    return torch.stack([c.detach().double() for c in columns], 1)
 
 
 class Pretraining(nn.Module):
@@ -249,26 +273,24 @@ class Pretraining(nn.Module):
         """(loss, tally). counts: (5,) as Batch.counts, over all processes and parts of a batch: the loss is each sum
         through its count, so the losses of all of them add up to the mean over the whole batch. weights: of the
         objectives, in their order. The tally is float64, (languages, NAMED + 2 BINS)."""
-        model, sight = self.model, see(batch.sequences, self.sight)
+        model, sight = self.model, see(batch.sequences, self.sight, batch.runs)
         embedded = model.embeddings(batch.inputs, batch.positions, batch.types)
         filled, sampled = self._fill(model.generator(embedded, sight).flatten(0, 1), batch)
         corrupted = batch.tokens.view(-1).index_copy(0, batch.chosen, sampled).view_as(batch.tokens)
         replaced = corrupted != batch.tokens  # a sample that is the original token counts as real
-        logits = torch.full(replaced.shape, -EDGE, device=replaced.device)
-        parts = [filled, *[_none(filled[1])] * (len(COUNTS) - 1)]
+        logits, parts = None, [filled, *[_none(filled.loss)] * (len(COUNTS) - 1)]
         if self.active != {"mlm"}:
             states = model.discriminator(model.embeddings(corrupted, batch.positions, batch.types), sight)
-            logits = model.replaced(states)
+            logits = model.replaced(states).float()
             parts = [filled, *self._discriminate(states.flatten(0, 1), logits, replaced, batch)]
-        total = sum(w * p[0] / n.clamp(min=1e-6).float() for w, p, n in zip(weights, parts, counts, strict=True))
-        return total, tallies.count(parts, logits.detach(), replaced, batch, self.languages)
+        total = sum(w * p.loss / n.clamp(min=1e-6).float() for w, p, n in zip(weights, parts, counts, strict=True))
+        return total, tallies.count(parts, logits, replaced, batch, self.languages)
 
     def _discriminate(self, states: Tensor, logits: Tensor, replaced: Tensor, batch: Batch) -> list[Part]:
         """All objectives but filling in. states: (B * S, H)."""
-        found, nothing = find(logits, replaced, batch.sequences > 0), _none(states)
-        weighted = (found * batch.weight[:, None]).sum()
+        nothing = _none(states)
         return [
-            (weighted, *_tokens(found, logits, replaced, batch.sequences > 0)),
+            self._find(logits, replaced, batch),
             self._order(states, batch) if "order" in self.active else nothing,
             self._contrast(states, batch) if "contrast" in self.active else nothing,
             self._language(states, batch) if "language" in self.active else nothing,
@@ -281,44 +303,42 @@ class Pretraining(nn.Module):
         loss, losses, sampled, hits = fill(
             rows, table, model.generator_bias, targets, batch.noise, self.allowed, weight
         )
-        return (loss, losses, hits, window), sampled
+        return Part(loss, _sums(losses, torch.ones_like(losses), hits), window), sampled
+
+    def _find(self, logits: Tensor, replaced: Tensor, batch: Batch) -> Part:
+        """Sums by window: a place for each token would have the device add up millions of values one by one."""
+        real = batch.sequences > 0
+        losses, called = find(logits, replaced, real), (logits > 0) & real
+        columns = losses, real, replaced & real, called & replaced, called
+        window = torch.arange(len(real), device=real.device)
+        return Part((losses * batch.weight[:, None]).sum(), _sums(*(c.sum(1) for c in columns)), window)
 
     def _order(self, states: Tensor, batch: Batch) -> Part:
         if self.model.order_head is None:
             return _none(states)
         logits = self.model.order_head(states.index_select(0, batch.pairs))
-        losses, window = order(logits, batch.swapped), batch.window(batch.pairs)
-        return (losses * batch.weight[window]).sum(), losses, (logits > 0) == (batch.swapped > 0), window
+        return Part.of(order(logits, batch.swapped), (logits > 0) == (batch.swapped > 0), batch, batch.pairs)
 
     def _contrast(self, states: Tensor, batch: Batch) -> Part:
         """The second view: the original tokens, of which the sequence sees all but a crop."""
         model, seen = self.model, batch.sequences.masked_fill(batch.crops, 0)
         embedded = model.embeddings(batch.tokens, batch.positions, batch.types)
-        again = model.discriminator(embedded, see(seen, self.sight)).flatten(0, 1)
+        again = model.discriminator(embedded, see(seen, self.sight, 3 * batch.runs)).flatten(0, 1)
         losses, hits = contrast(states.index_select(0, batch.starts), again.index_select(0, batch.starts))
-        window = batch.window(batch.starts)
-        return (losses * batch.weight[window]).sum(), losses, hits, window
+        return Part.of(losses, hits, batch, batch.starts)
 
     def _language(self, states: Tensor, batch: Batch) -> Part:
         if self.model.language_head is None:
             return _none(states)
-        window = batch.window(batch.starts)
-        states = states.index_select(0, batch.starts)
-        losses, hits = adversary(self.model.language_head, states, batch.language[window])
-        return (losses * batch.weight[window]).sum(), losses, hits, window
+        language = batch.language[batch.window(batch.starts)]
+        losses, hits = adversary(self.model.language_head, states.index_select(0, batch.starts), language)
+        return Part.of(losses, hits, batch, batch.starts)
 
 
 def _none(states: Tensor) -> Part:
     """An objective that has nothing to do."""
-    nothing = torch.zeros(0, dtype=torch.long, device=states.device)
-    return states.new_zeros((), dtype=torch.float32), nothing.float(), nothing.bool(), nothing
-
-
-def _tokens(losses: Tensor, logits: Tensor, replaced: Tensor, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Losses, hits and windows of the tokens that are no padding, as a Part has them."""
-    places = real.flatten().nonzero().squeeze(1)
-    hits = ((logits > 0) == replaced).flatten()[places]
-    return losses.flatten()[places], hits, places // logits.shape[1]
+    window = torch.zeros(0, dtype=torch.long, device=states.device)
+    return Part(states.new_zeros((), dtype=torch.float32), window.double()[:, None], window)
 
 
 assert PAD == 0  # sequences number 0 and token 0 both mean padding

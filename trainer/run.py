@@ -49,9 +49,10 @@ class Run:
         self.learner: torch.nn.Module = self.objective
         if world.size > 1:
             self.learner = DistributedDataParallel(self.objective, broadcast_buffers=False)
-        if s.compile:
-            self.model.generator.compile(dynamic=False)
-            self.model.discriminator.compile(dynamic=False)
+        if s.compile == "on" or (s.compile == "auto" and world.device.type == "cuda"):
+            for encoder in (self.model.generator, self.model.discriminator):
+                encoder.compile_layers()
+            self.model.discriminator_head.compile(dynamic=False)
         self.failures, self.norm = 0, 0.0
 
     def _resume(self) -> None:
@@ -148,7 +149,7 @@ class Run:
     def by_language(self, tally: torch.Tensor) -> dict[str, dict]:
         """Figures of each language that has any."""
         rows = zip(self.plan.languages, tally, strict=True)
-        return {name: self.figures(row) for name, row in rows if row[tallies.SUMS.index("tokens")] > 0}
+        return {name: self.figures(row) for name, row in rows if row[tallies.SUMS.index("read")] > 0}
 
     @torch.no_grad()
     def validate(self) -> torch.Tensor:
@@ -157,7 +158,8 @@ class Run:
         tally = tallies.empty(self.world.device, len(self.plan.languages))
         most = max(1, self.settings.batch // (self.world.size * self.settings.accumulate))
         for batch in held_out(self.plan, VALIDATION, most, self.world.device, self.world.rank, self.world.size):
-            with self.low():
+            # compiled for batches of one shape with gradients, which these are not
+            with self.low(), torch.compiler.set_stance("force_eager"):
                 tally += self.objective(batch, batch.counts(), weights)[1]
         return self.world.sum(tally)
 
