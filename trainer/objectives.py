@@ -76,7 +76,7 @@ class Batch:
             language=move(np.zeros(count, np.int64) if language is None else language, long),
             weight=move(np.ones(count, np.float32) if weight is None else weight, torch.float32),
             seen=move(seen(windows.sequences), torch.float64),
-            runs=count + np.count_nonzero(np.diff(windows.sequences)),
+            runs=count + int(np.count_nonzero(np.diff(windows.sequences))),
         )
 
     def window(self, places: Tensor) -> Tensor:
