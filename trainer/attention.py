@@ -45,17 +45,21 @@ def see(sequences: Tensor, kind: str = "dense", most: int = 0) -> Sight:
     return sequences[:, None, :, None] == sequences[:, None, None, :]
 
 
+def room(most: int) -> int:
+    """The next power of two."""
+    return 1 << max(0, most - 1).bit_length()
+
+
 def runs(sequences: Tensor, most: int) -> Runs:
     """The run lengths of a batch that has at most so many; room for the next power of two, since a kernel visits the
     empty ones too. Without waiting for the device."""
-    batch, length = sequences.shape
-    room = 1 << max(0, most - 1).bit_length()
+    (batch, length), rooms = sequences.shape, room(most)
     begins = torch.ones_like(sequences, dtype=torch.bool)
     begins[:, 1:] = sequences[:, 1:] != sequences[:, :-1]
     begins = begins.flatten()
     places = torch.arange(batch * length, dtype=torch.int32, device=sequences.device)
-    ends = torch.full((room + 1,), batch * length, dtype=torch.int32, device=sequences.device)
-    number = torch.where(begins, begins.cumsum(0) - 1, room)
+    ends = torch.full((rooms + 1,), batch * length, dtype=torch.int32, device=sequences.device)
+    number = torch.where(begins, begins.cumsum(0) - 1, rooms)
     return Runs(ends.scatter_(0, number, places.masked_fill_(~begins, batch * length)), length)
 
 

@@ -87,8 +87,8 @@ def crop(sequences: np.ndarray, index: np.ndarray, seed: int) -> np.ndarray:
 def draw(lengths: np.ndarray, owner: np.ndarray, order: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Words in random order until each window has `wanted` tokens, skipping those that no longer fit.
 
-    lengths, owner (window), order (random 64 bits): (words,). wanted: (windows,). Returns (words,) bool. If whole words do
-    not add up to the number, the rest is left out or one word more taken, whichever is nearer; at least one word.
+    lengths, owner (window), order (64 random bits): (words,). wanted: (windows,). Returns (words,) bool. If whole words
+    do not add up to the number, the rest is left out or one word more taken, whichever is nearer; at least one word.
     """
     taken = np.zeros(len(lengths), bool)
     left = wanted.copy()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainer import tally as tallies
-from trainer.attention import see
+from trainer.attention import room, see
 from trainer.masking import Masks
 from trainer.model import Electra
 from trainer.stream import PAD, Windows
@@ -27,9 +27,10 @@ LOGITS = 1 << 25  # values of rows x vocabulary that exist at one time (128 MiB 
 class Batch:
     """Windows with masks as tensors of one device; shapes as in stream.Windows and masking.Masks.
 
-    starts: (C,) flat places of the [CLS] of each sequence. crops: (B, S) bool, what a second look at each sequence
-    leaves out. language: (B,), number of the window's language. weight: (B,) fp32, its weight in the loss. seen: (B,)
-    fp64, pairs of tokens that see each other. runs: how many sequences and stretches of padding there are."""
+    starts: (C,) flat places of the [CLS] of each sequence. chosen, pairs and starts may end in places that are none,
+    -1. crops: (B, S) bool, what a second look at each sequence leaves out. language: (B,), number of the window's
+    language. weight: (B,) fp32, its weight in the loss. seen: (B,) fp64, pairs of tokens that see each other. runs: how
+    many sequences and stretches of padding there are at most."""
 
     tokens: Tensor
     inputs: Tensor
@@ -50,45 +51,55 @@ class Batch:
     @staticmethod
     def of(
         windows: Windows, masks: Masks, device: torch.device, *, crops: np.ndarray | None = None,
-        language: np.ndarray | None = None, weight: np.ndarray | None = None,
+        language: np.ndarray | None = None, weight: np.ndarray | None = None, even: bool = False,
     ) -> "Batch":  # fmt: skip
-        """crops: see masking.crop. language: (B,) int, weight: (B,) float, of the windows; absent: none, 0, 1."""
+        """crops: see masking.crop. language: (B,) int, weight: (B,) float, of the windows; absent: none, 0, 1. even:
+        with places that are none and a number of runs that is rounded up, so that few shapes come about."""
 
-        def move(array, kind):
+        def move(array, kind, nothing=None):
+            if even and nothing is not None:
+                array = np.pad(array, (0, rounded(len(array)) - len(array)), constant_values=nothing)
             tensor = torch.from_numpy(np.ascontiguousarray(array))
             if device.type == "cuda":
                 tensor = tensor.pin_memory()
             return tensor.to(device, non_blocking=True).to(kind)
 
         long, count = torch.long, len(windows.tokens)
+        runs = count + int(np.count_nonzero(np.diff(windows.sequences)))
         return Batch(
             tokens=move(windows.tokens, long),
             inputs=move(masks.inputs, long),
             sequences=move(windows.sequences, long),
             positions=move(windows.positions, long),
             types=move(windows.types, long),
-            chosen=move(masks.chosen, long),
-            noise=move(masks.noise, torch.int32),
-            pairs=move(windows.pairs, long),
-            swapped=move(windows.swapped, torch.float32),
-            starts=move(np.flatnonzero((windows.positions == 0) & (windows.sequences > 0)), long),
+            chosen=move(masks.chosen, long, -1),
+            noise=move(masks.noise, torch.int32, 0),
+            pairs=move(windows.pairs, long, -1),
+            swapped=move(windows.swapped, torch.float32, 0),
+            starts=move(np.flatnonzero((windows.positions == 0) & (windows.sequences > 0)), long, -1),
             crops=move(np.zeros(windows.tokens.shape, bool) if crops is None else crops, torch.bool),
             language=move(np.zeros(count, np.int64) if language is None else language, long),
             weight=move(np.ones(count, np.float32) if weight is None else weight, torch.float32),
             seen=move(seen(windows.sequences), torch.float64),
-            runs=count + int(np.count_nonzero(np.diff(windows.sequences))),
+            runs=room(runs) if even else runs,
         )
 
     def window(self, places: Tensor) -> Tensor:
-        """The window of each flat place."""
-        return places // self.tokens.shape[1]
+        """The window of each flat place, of one that is none the first."""
+        return places.clamp(min=0) // self.tokens.shape[1]
 
     def counts(self) -> Tensor:
         """(5,) float64, see COUNTS: places that the losses are means over, each with its language's weight."""
         weight = self.weight.double()
         places = [self.chosen, None, self.pairs, self.starts, self.starts]
         tokens = ((self.sequences > 0).sum(1) * weight).sum()
-        return torch.stack([tokens if p is None else weight[self.window(p)].sum() for p in places])
+        return torch.stack([tokens if p is None else (weight[self.window(p)] * (p >= 0)).sum() for p in places])
+
+
+def rounded(count: int) -> int:
+    """Up to a number that has six binary digits before its zeros: at most a thirty-second more."""
+    zeros = max(0, count.bit_length() - 6)
+    return -(-count >> zeros) << zeros
 
 
 def seen(sequences: np.ndarray) -> np.ndarray:
@@ -107,30 +118,36 @@ def _scramble_(bits: Tensor) -> Tensor:
     return bits.bitwise_xor_((bits >> 16).bitwise_and_(0xFFFF))
 
 
-def gumbel(noise: Tensor, size: int) -> Tensor:
-    """(R,) int32 seeds -> (R, size) fp32 standard Gumbel noise, a function of (seed, column) alone."""
-    columns = _scramble_(torch.arange(1, size + 1, dtype=torch.int32, device=noise.device))
-    bits = _scramble_(noise[:, None] ^ columns)
-    # Small uniforms are large noise: kept exact down to 2^-32, since the winner comes from there.
+def columns(size: int, device: torch.device) -> Tensor:
+    """(V,) int32, what makes the noise of each column its own."""
+    return _scramble_(torch.arange(1, size + 1, dtype=torch.int32, device=device))
+
+
+def exponential(noise: Tensor, own: Tensor) -> Tensor:
+    """(R,) int32 seeds -> (R, V) fp32 standard exponential noise, a function of (seed, column) alone."""
+    bits = _scramble_(noise[:, None] ^ own)
+    # Kept exact down to 2^-32, since the winner comes from the small ones.
     uniform = bits.bitwise_and_(0x7FFFFFFF).float().add_(0.5).mul_(2.0**-31).clamp_(max=1 - 2.0**-24)
-    return uniform.neg_().log1p_().neg_().log_().neg_()
+    return uniform.neg_().log1p_().neg_()
 
 
-def sample(logits: Tensor, noise: Tensor, allowed: Tensor) -> Tensor:
-    """A token a row from softmax(logits) over the allowed ones, by Gumbel-max in fp32 (log 0 is -inf, not a NaN).
+def sample(share: Tensor, noise: Tensor, allowed: Tensor, own: Tensor) -> Tensor:
+    """A token a row, each of the allowed ones with its share, in fp32. Of exponential times with such rates the first
+    to come, so the Gumbel-max of ELECTRA's code (log share - log time) without its second logarithm.
 
-    logits: (R, V). noise: (R,) int32. allowed: (V,) bool. Returns (R,) int64."""
-    return gumbel(noise, logits.shape[1]).add_(logits).masked_fill_(~allowed, -torch.inf).argmax(1)
+    share: (R, V), of any sum. noise: (R,) int32. allowed: (V,) bool. own: see `columns`. Returns (R,) int64."""
+    return share.div(exponential(noise, own)).masked_fill_(~allowed, -1.0).argmax(1)
 
 
-def _chunk(rows, table, bias, targets, noise, allowed, weight):
+def _chunk(rows, table, bias, targets, noise, own, allowed, weight):
     """Losses (R,), samples, hits, and weight times softmax (R, V), which is the gradient of the weighted losses in the
     logits but for the targets' own part."""
     logits = (rows @ table.T).float().add_(bias)
-    sampled, hit = sample(logits, noise, allowed), logits.argmax(1) == targets
-    whole = logits.logsumexp(1)
+    hit, whole = logits.argmax(1) == targets, logits.logsumexp(1)
     losses = whole - logits.gather(1, targets[:, None]).squeeze(1)
-    return losses, sampled, hit, logits.sub_(whole[:, None]).exp_().mul_(weight[:, None]).to(table.dtype)
+    share = logits.sub_(whole[:, None]).exp_()
+    sampled = sample(share, noise, allowed, own)
+    return losses, sampled, hit, share.mul_(weight[:, None]).to(table.dtype)
 
 
 @functools.cache
@@ -149,7 +166,7 @@ class _Fill(torch.autograd.Function):
         if torch.is_autocast_enabled(rows.device.type):
             rows, table = (t.to(torch.get_autocast_dtype(rows.device.type)) for t in (rows, table))
         losses, samples, hits = [], [], []
-        step = max(1, LOGITS // len(table))
+        step, own = max(1, LOGITS // len(table)), columns(len(table), table.device)
         quick = rows.is_cuda and len(rows) > 0
         for start in range(0, len(rows), step):
             now = slice(start, start + step)
@@ -158,7 +175,7 @@ class _Fill(torch.autograd.Function):
             if quick and real < step and start:
                 few = tuple(functional.pad(t, (0, 0) * (t.ndim - 1) + (0, step - real)) for t in few)
             chunk = _fused() if quick and len(rows) >= step else _chunk
-            loss, sampled, hit, delta = chunk(few[0], table, bias, few[1], few[2], allowed, few[3])
+            loss, sampled, hit, delta = chunk(few[0], table, bias, few[1], few[2], own, allowed, few[3])
             losses.append(loss[:real])
             samples.append(sampled[:real])
             hits.append(hit[:real])
@@ -244,8 +261,9 @@ class Part(NamedTuple):
     @staticmethod
     def of(losses: Tensor, hits: Tensor, batch: Batch, places: Tensor) -> "Part":
         """losses, hits: (n,), of the flat places (n,)."""
-        window = batch.window(places)
-        return Part((losses * batch.weight[window]).sum(), _sums(losses, torch.ones_like(losses), hits), window)
+        window, real = batch.window(places), places >= 0
+        losses = losses.masked_fill(~real, 0.0)
+        return Part((losses * batch.weight[window]).sum(), _sums(losses, real, hits & real), window)
 
 
 def _sums(*columns: Tensor) -> Tensor:
@@ -275,8 +293,8 @@ class Pretraining(nn.Module):
         objectives, in their order. The tally is float64, (languages, NAMED + 2 BINS)."""
         model, sight = self.model, see(batch.sequences, self.sight, batch.runs)
         embedded = model.embeddings(batch.inputs, batch.positions, batch.types)
-        filled, sampled = self._fill(model.generator(embedded, sight).flatten(0, 1), batch)
-        corrupted = batch.tokens.view(-1).index_copy(0, batch.chosen, sampled).view_as(batch.tokens)
+        filled, places, sampled = self._fill(model.generator(embedded, sight).flatten(0, 1), batch)
+        corrupted = batch.tokens.view(-1).index_copy(0, places, sampled).view_as(batch.tokens)
         replaced = corrupted != batch.tokens  # a sample that is the original token counts as real
         logits, parts = None, [filled, *[_none(filled.loss)] * (len(COUNTS) - 1)]
         if self.active != {"mlm"}:
@@ -296,14 +314,17 @@ class Pretraining(nn.Module):
             self._language(states, batch) if "language" in self.active else nothing,
         ]
 
-    def _fill(self, states: Tensor, batch: Batch) -> tuple[Part, Tensor]:
-        model, window = self.model, batch.window(batch.chosen)
-        rows, targets = model.filled(states.index_select(0, batch.chosen)), batch.tokens.view(-1)[batch.chosen]
-        table, weight = model.embeddings.tokens.weight, batch.weight[window]
+    def _fill(self, states: Tensor, batch: Batch) -> tuple[Part, Tensor, Tensor]:
+        """The place that stands for none is a window's first, a [CLS], which stays what it is."""
+        model, window, real = self.model, batch.window(batch.chosen), batch.chosen >= 0
+        places = batch.chosen.clamp(min=0)
+        rows, targets = model.filled(states.index_select(0, places)), batch.tokens.view(-1)[places]
+        table, weight = model.embeddings.tokens.weight, batch.weight[window] * real
         loss, losses, sampled, hits = fill(
             rows, table, model.generator_bias, targets, batch.noise, self.allowed, weight
         )
-        return Part(loss, _sums(losses, torch.ones_like(losses), hits), window), sampled
+        sums = _sums(losses * real, real, hits & real)
+        return Part(loss, sums, window), places, torch.where(real, sampled, targets)
 
     def _find(self, logits: Tensor, replaced: Tensor, batch: Batch) -> Part:
         """Sums by window: a place for each token would have the device add up millions of values one by one."""
@@ -316,7 +337,7 @@ class Pretraining(nn.Module):
     def _order(self, states: Tensor, batch: Batch) -> Part:
         if self.model.order_head is None:
             return _none(states)
-        logits = self.model.order_head(states.index_select(0, batch.pairs))
+        logits = self.model.order_head(states.index_select(0, batch.pairs.clamp(min=0)))
         return Part.of(order(logits, batch.swapped), (logits > 0) == (batch.swapped > 0), batch, batch.pairs)
 
     def _contrast(self, states: Tensor, batch: Batch) -> Part:
@@ -331,7 +352,8 @@ class Pretraining(nn.Module):
         if self.model.language_head is None:
             return _none(states)
         language = batch.language[batch.window(batch.starts)]
-        losses, hits = adversary(self.model.language_head, states.index_select(0, batch.starts), language)
+        states = states.index_select(0, batch.starts.clamp(min=0))
+        losses, hits = adversary(self.model.language_head, states, language)
         return Part.of(losses, hits, batch, batch.starts)
 
 

@@ -10,7 +10,8 @@ EDGE = 12.0
 
 SUMS = (
     "fill_loss", "filled", "fill_hits", "find_loss", "tokens", "replaced", "found", "alarms", "order_loss", "pairs",
-    "order_hits", "contrast_loss", "contrasted", "contrast_hits", "language_loss", "told", "language_hits", "seen", "read",
+    "order_hits", "contrast_loss", "contrasted", "contrast_hits", "language_loss", "told", "language_hits", "seen",
+    "read",
 )  # fmt: skip
 """What a tally counts, in nats and places: masked places, replaced tokens, replaced and found, called replaced, ...;
 last pairs of tokens that see each other, and all tokens, whether there is a discriminator or not."""
