@@ -330,9 +330,22 @@ static PyObject *features(PyObject *self, PyObject *arguments) {
     return result;
 }
 
+static PyObject *plain(PyObject *self, PyObject *arguments) {
+    (void)self;
+    Py_buffer points;
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(arguments, "y*", &points)) return NULL;
+    Py_ssize_t count = items(&points, 4);
+    if (count >= 0 && (result = PyBytes_FromStringAndSize(NULL, count * 4)) != NULL)
+        without_noise(points.buf, count, (uint32_t *)PyBytes_AsString(result));
+    PyBuffer_Release(&points);
+    return result;
+}
+
 static PyMethodDef functions[] = {
     {"rank", rank, METH_VARARGS, "a row of whole numbers for each text; language_model.py names them"},
     {"features", features, METH_VARARGS, "(points: uint32, fold: uint32, scripts: bit set, bits) -> uint32 buckets"},
+    {"plain", plain, METH_VARARGS, "points -> points with spaces in place of addresses, names, tags and pictographs"},
     {NULL, NULL, 0, NULL},
 };
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_language", NULL, 0, functions, NULL, NULL, NULL, NULL};

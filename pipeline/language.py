@@ -7,10 +7,11 @@ sample of a page is looked at. The shipped model is a table (language_model.py);
 
 import collections
 import functools
+import hashlib
 import itertools
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -22,6 +23,8 @@ from pipeline import fasttext_file, language_model, words
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 SHIPPED = os.path.join(_HERE, "models", "language.bin")
+CHANGE = os.path.join(_HERE, "models", "language-change.bin")
+"""What has been learnt since about the largest languages (train_language.py)."""
 
 SAMPLE = 2_000
 """Characters of a page that are looked at: its beginning, middle and end."""
@@ -188,12 +191,13 @@ def normalise(text: str) -> str:
     return words.decode(np.where(folded, folded, 32)[kept]).strip()
 
 
-def is_text(letters: int, visible: int, code: int, runs: int, unspaced: int) -> bool:
+def is_text(script: str, letters: int, visible: int, code: int, runs: int, unspaced: int) -> bool:
     """Whether so many letters and marks, characters but white space, signs of program code, runs of letters, and
-    letters of unspaced scripts can be those of a text."""
+    letters of unspaced scripts can be those of a text with this main script. Encoded files have Latin letters; where
+    spaces are lost in Arabic, it is still a text."""
     if letters < max(1, MIN_LETTERS * visible):
         return False
-    if letters > MIN_RUN and not unspaced and letters > MAX_WORD * max(1, runs):
+    if script == "Latn" and letters > MIN_RUN and not unspaced and letters > MAX_WORD * max(1, runs):
         return False
     return code <= MAX_CODE * visible + FREE_SIGNS
 
@@ -221,9 +225,9 @@ class TableModel:
         return [self._guess(language_model.Ranked(*row)) for row in rows]
 
     def _guess(self, found: language_model.Ranked) -> Guess:
-        if not is_text(found.letters, found.visible, found.code, found.runs, found.unspaced):
-            return Guess(NO_LANGUAGE, 1.0, "Zyyy")
         written = language_model.SCRIPTS[found.script]
+        if not is_text(written, found.letters, found.visible, found.code, found.runs, found.unspaced):
+            return Guess(NO_LANGUAGE, 1.0, "Zyyy")
         if found.first < 0:
             return Guess(f"und_{written}", 0.0, written)
         labels, whole = self._model.labels, language_model.SHARE
@@ -242,12 +246,12 @@ class FastTextModel:
         return [self._guess(text[start:end]) for start, end in spans]
 
     def _guess(self, text: str) -> Guess:
+        text = language_model.without_noise(text)
         points = words.codes(text)
-        bits = words.classes()[points]
-        if not is_text(*language_model.census(bits)):
-            return Guess(NO_LANGUAGE, 1.0, "Zyyy")
-        counts = words.count_scripts(points)
+        counts = language_model.count_scripts(points)
         script = words.main_script(counts)
+        if not is_text(script, *language_model.census(words.classes()[points])):
+            return Guess(NO_LANGUAGE, 1.0, "Zyyy")
         if script == "Zyyy":  # letters of scripts that the table lacks
             return Guess("und_Zyyy", 0.0, script)
         share = words.script_share(counts, script)
@@ -318,17 +322,33 @@ def load(path: str = "") -> Identifier:
     A file that is missing, cut or no model is the user's mistake."""
     if path and not _is_table(path):
         return Identifier(FastTextModel(fasttext_file.load(path)))
+    return Identifier(TableModel(_table(path) if path else shipped()))
+
+
+def shipped() -> language_model.Model:
+    """The shipped model, each of its two files checked."""
+    model = _table(SHIPPED)
+    _check(SHIPPED)
+    _check(CHANGE)
+    return _whole(CHANGE, lambda path: language_model.changed(model, path))
+
+
+def _table(path: str) -> language_model.Model:
+    return _whole(path, language_model.read)
+
+
+def _whole(path: str, read: Callable[[str], language_model.Model]) -> language_model.Model:
     try:
-        model = language_model.read(path or SHIPPED)
+        return read(path)
     except language_model.Damaged as error:
         raise UserError(f"{storage.redact(path)}: not a whole language model: {error}; fetch the file again") from None
-    if not path:
-        with open(SHIPPED + ".sha256", encoding="ascii") as file:
-            if file.read().strip() != model.digest:
-                raise UserError(
-                    f"{SHIPPED}: SHA-256 {model.digest[:12]}... is not that of the model; reinstall crawlmill"
-                )
-    return Identifier(TableModel(model))
+
+
+def _check(path: str) -> None:
+    with open(path + ".sha256", encoding="ascii") as file:
+        want = file.read().strip()
+    if (found := hashlib.sha256(storage.read(path)).hexdigest()) != want:
+        raise UserError(f"{path}: SHA-256 {found[:12]}... is not that of the model; reinstall crawlmill")
 
 
 def _is_table(path: str) -> bool:

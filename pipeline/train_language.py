@@ -1,4 +1,5 @@
-"""Train the language model that is shipped: python -m pipeline.train_language TABLE ... --output FILE [--table TSV]
+"""Train the language model that is shipped:
+python -m pipeline.train_language TABLE ... --output FILE [--table TSV] [--long TABLE]
 
 Input: tables with the columns label, source, text (lines of text) or label, bcp47, word, count (word frequencies).
 The shipped model was made by
@@ -7,9 +8,11 @@ The shipped model was made by
     python -m pipeline.interface_strings *.deb --output strings.tsv
     pip download --no-deps wordfreq==3.1.1
     python -m pipeline.word_lists wordfreq-3.1.1-py3-none-any.whl --output words.tsv
-    python -m pipeline.train_language train-text.tsv.xz word-frequencies.tsv.xz words.tsv strings.tsv \\
+    python -m pipeline.word_lists wordfreq-3.1.1-py3-none-any.whl --output long.tsv --long
+    python -m pipeline.train_language train-text.tsv.xz word-frequencies.tsv.xz words.tsv strings.tsv --long long.tsv \\
         --output pipeline/models/language.bin --table pipeline/languages.tsv
 
+(--long also writes language-change.bin: what longer lists of words and a larger head start change in the model)
 from, per line's source:
   cv           Common Voice sentence collection, CC0 1.0 (github mozilla/common-voice @168898f)
   nchlt        NCHLT text corpora, CC BY 2.5 South Africa (CTexT, North-West University; Department of Arts and Culture)
@@ -72,6 +75,14 @@ lines in Spanish that would do in Asturian as well. More than 1, because the evi
 GUEST, GUEST_MOST, GUEST_START = "eng_Latn", 20.0, 5.0
 """Names, titles and brands: words of this language stand in texts of all others in its script, so that no word speaks
 against them by more than so much log probability beyond what it does against this one; which has that in return."""
+LONG_CHARACTERS = {
+    "rus_Cyrl": 400_000, "deu_Latn": 200_000, "eng_Latn": 200_000, "fra_Latn": 200_000, "ita_Latn": 200_000,
+    "por_Latn": 200_000, "spa_Latn": 200_000,
+}  # fmt: skip
+"""What a long list of words counts for, beside all else. Russian has the least running text (75,000 characters)."""
+FAVOUR, ALSO_FAVOURED = 3.0, {"glg_Latn"}
+"""The head start that languages with language_cuts.EVEN percent of the web or more have beside PRIOR's; and Galician,
+of which Spanish and Portuguese would take one sentence in twenty more."""
 _ALSO = {"Hani": ("jpn_Jpan",)}
 """Labels that are told apart in a script besides their own: Japanese titles have no Kana."""
 _SERBIAN = str.maketrans({
@@ -169,6 +180,14 @@ def counted(text: str, script: str) -> np.ndarray:
     return np.bincount(language_model.features(text, script, bits), minlength=1 << bits).astype(np.float32)
 
 
+def counted_bare(text: str, script: str) -> np.ndarray:
+    """`counted`, with the second copy of Latin text."""
+    counts = counted(text, script)
+    if script == "Latn" and (plain := bare(text)) != text:
+        counts += np.float32(BARE) * counted(plain, script)
+    return counts
+
+
 def bare(text: str) -> str:
     """Text without accents and other marks."""
     return unicodedata.normalize("NFC", regex.sub(r"\p{Mn}+", "", unicodedata.normalize("NFD", text)))
@@ -180,9 +199,7 @@ def count(texts: Texts, frequencies: Frequencies) -> Counts:
         table = np.zeros((len(labels), 1 << BITS[script]), np.float32)
         for place, label in enumerate(labels):
             text = text_of(label, texts, frequencies)
-            table[place] = counted(text, script)
-            if script == "Latn" and (plain := bare(text)) != text:
-                table[place] += np.float32(BARE) * counted(plain, script)
+            table[place] = counted_bare(text, script)
         counts[script] = labels, table
     for group in SIBLINGS:
         labels, table = counts.get(language_model.script_of(group[0]), ([], np.zeros((0, 0))))
@@ -215,12 +232,18 @@ def told_apart(counts: np.ndarray, equal: np.ndarray) -> np.ndarray:
     return (1 - SIBLING_OWN) * common * ratio + SIBLING_OWN * counts
 
 
-def weigh(labels: list[str], counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(buckets, labels) uint8 weights and (labels,) biases of multinomial naive Bayes, each label smoothed toward the
+def mean_of(counts: np.ndarray) -> np.ndarray:
+    """(buckets,): the mean of the labels' distributions."""
+    sizes = counts.sum(1, dtype=np.float64)
+    return sum(row / max(size, 1) for row, size in zip(counts, sizes, strict=True)) / len(counts)
+
+
+def weigh(labels: list[str], counts: np.ndarray, mean: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """(buckets, labels) uint8 weights and (labels, 2) biases of multinomial naive Bayes, each label smoothed toward the
     mean: a feature gains log(1 + count / (SMOOTHING * mean)), and each one costs log(1 + size / SMOOTHING)."""
     kept = np.where(counts > MIN_COUNT, counts, 0)
     sizes = kept.sum(1, dtype=np.float64)
-    mean = sum(row / max(size, 1) for row, size in zip(kept, sizes, strict=True)) / len(kept)
+    mean = mean_of(kept) if mean is None else mean
     base = np.where(mean > 0, SMOOTHING * mean, 1)
     weights = np.empty(kept.shape[::-1], np.uint8)
     for place, row in enumerate(kept):
@@ -243,18 +266,43 @@ def model(counts: Counts) -> language_model.Model:
     return language_model.build(parts, language_model.Terms(1, 1, language_cuts.GROUND, GUEST, most))
 
 
-def train(paths: list[str], output: str, table: str = "") -> str:
-    """Write the model and, beside it, its SHA-256, which is returned. table: where languages.tsv goes, its recalls and
-    cuts as measured."""
+def enlarged(old: language_model.Model, counts: Counts, long: Frequencies) -> language_model.Model:
+    """`model` of these counts with what `long` tells about the largest languages and their larger head start."""
+    new = dataclasses.replace(old, weights=old.weights.copy(), biases=old.biases.copy())
+    for script, (labels, table) in counts.items():
+        mean = mean_of(np.where(table > MIN_COUNT, table, 0))
+        for label in sorted(set(labels) & long.keys() & LONG_CHARACTERS.keys()):
+            more = counted_bare(repeated(long[label], LONG_CHARACTERS[label]), script)
+            weights, biases = weigh([label], table[labels.index(label)][None] + more, mean)
+            number = new.labels.index(label)
+            language_model.column(new, number)[:] = weights[:, 0]
+            new.biases[number] = biases[0]
+    favoured = [label in ALSO_FAVOURED or language_cuts.web(label) >= language_cuts.EVEN for label in new.labels]
+    new.biases[favoured, 1] += round(FAVOUR / language_model.STEP * 256)
+    return new
+
+
+def train(paths: list[str], output: str, table: str = "", long: str = "") -> list[tuple[str, str]]:
+    """Write the model, its change if there is a table of `long` lists, and beside each its SHA-256; returns the paths
+    and these. table: where languages.tsv goes, its recalls and cuts as measured."""
     texts, frequencies = read(paths)
+    more = read([long])[1] if long else {}
     kept, held = split(texts)
-    trial = language_cuts.calibrated(model(count(kept, frequencies)), held)
+    counts = count(kept, frequencies)
+    trial = language_cuts.calibrated(model(counts), held)
     if table:
-        storage.write(table, language_cuts.rewritten(language_cuts.measure(trial, held)))
-    whole = dataclasses.replace(model(count(texts, frequencies)), terms=trial.terms)
-    digest = language_model.write(output, whole)
-    storage.write(output + ".sha256", digest + "\n")
-    return digest
+        shown = enlarged(trial, counts, more) if more else trial
+        storage.write(table, language_cuts.rewritten(language_cuts.measure(shown, held)))
+    counts = count(texts, frequencies)
+    whole = dataclasses.replace(model(counts), terms=trial.terms)
+    found = [(output, language_model.write(output, whole))]
+    if more:
+        whole = dataclasses.replace(whole, digest=found[0][1])
+        path = output.removesuffix(".bin") + "-change.bin"
+        found.append((path, language_model.write_change(path, whole, enlarged(whole, counts, more))))
+    for path, digest in found:
+        storage.write(path + ".sha256", digest + "\n")
+    return found
 
 
 def main() -> int:
@@ -262,9 +310,10 @@ def main() -> int:
     ask.add_argument("tables", nargs="+", metavar="TABLE", help="tab-separated tables, plain or .xz")
     ask.add_argument("--output", required=True, metavar="FILE", help="where the model goes, .bin")
     ask.add_argument("--table", default="", metavar="TSV", help="where languages.tsv goes, with measured cuts")
+    ask.add_argument("--long", default="", metavar="TABLE", help="longer lists of words, for the largest languages")
     chosen = ask.parse_args()
-    digest = train(chosen.tables, chosen.output, chosen.table)
-    print(f"{chosen.output}\t{digest}")
+    for path, digest in train(chosen.tables, chosen.output, chosen.table, chosen.long):
+        print(f"{path}\t{digest}")
     return terminal.DONE
 
 

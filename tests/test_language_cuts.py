@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipeline import language, language_cuts, language_model
+from pipeline import language, language_cuts
 
-MODEL = language_model.read(language.SHIPPED)
+MODEL = language.shipped()
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """The table model: its compiled half equals the definition, and hostile input cannot harm it."""
 
+import hashlib
 import itertools
 import math
 import re
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from pipeline import _language, language, language_model, words
 from pipeline.language_model import DECAY, FIELDS, POINT, SCRIPTS, SHARE
 
-MODEL = language_model.read(language.SHIPPED)
+MODEL = language.shipped()
 TEXTS = (
     st.text(max_size=60)
     | st.lists(
@@ -102,7 +104,7 @@ def plain_rank(model: language_model.Model, text: str) -> dict[str, int]:
     row |= zip(
         ("letters", "visible", "code", "runs", "unspaced"), language_model.census(words.classes()[points]), strict=True
     )
-    counts = words.count_scripts(points)
+    counts = {k: v * (1 if k == "Latn" else 2) for k, v in words.count_scripts(points).items()}
     row["script"] = SCRIPTS.index(words.main_script(counts))
     row["purity"] = int(words.script_share(counts, SCRIPTS[row["script"]]) * SHARE + 1e-9) if row["script"] else 0
     scripts, offset, bits, wide, labels, first, guest = model.tables[row["script"]].tolist()
@@ -208,6 +210,55 @@ def test_files_are_read_as_written(tmp_path):
     assert again.terms == MODEL.terms
     assert language_model.is_model(str(tmp_path / "model.bin"))
     assert not language_model.is_model(__file__)
+
+
+def test_a_change_makes_one_model_of_another(tmp_path):
+    old = language_model.read(language.SHIPPED)
+    path = str(tmp_path / "change.bin")
+    digest = language_model.write_change(path, old, MODEL)
+    assert digest == hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    new = language_model.changed(old, path)
+    assert (new.weights == MODEL.weights).all()
+    assert (new.biases == MODEL.biases).all()
+    assert (new.weights != old.weights).any()
+    assert len({new.digest, old.digest, digest}) == 3
+    language_model.write_change(path, old, old)
+    assert (language_model.changed(old, path).weights == old.weights).all()
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda data: b"", lambda data: b"\0" + data])
+def test_a_damaged_change_is_told(tmp_path, damage):
+    (tmp_path / "change.bin").write_bytes(damage(Path(language.CHANGE).read_bytes()))
+    with pytest.raises(language_model.Damaged, match="cannot be read"):
+        language_model.changed(language_model.read(language.SHIPPED), str(tmp_path / "change.bin"))
+
+
+def test_a_change_fits_one_model():
+    with pytest.raises(language_model.Damaged, match="another model"):
+        language_model.changed(MODEL, language.CHANGE)
+    with pytest.raises(language_model.Damaged, match="another kind"):
+        language_model.read(language.CHANGE)
+
+
+def test_columns_are_those_of_the_labels():
+    for script in map(SCRIPTS.index, ("Arab", "Cyrl", "Hani", "Latn")):
+        _, offset, bits, wide, count, first, _ = MODEL.tables[script].tolist()
+        rows = MODEL.weights[offset : offset + (wide << bits)].reshape(-1, wide)
+        for number in (0, count - 1):
+            assert (language_model.column(MODEL, first + number) == rows[:, number]).all()
+    assert language_model.column(MODEL, MODEL.labels.index("ell_Grek")).size == 0
+    with pytest.raises(IndexError):
+        language_model.column(MODEL, len(MODEL.labels))
+
+
+@given(TEXTS)
+def test_text_without_noise_equals_the_definition(text):
+    assert language_model.without_noise(text) == without_noise(text)
+
+
+def test_plain_refuses_what_is_no_code_points():
+    with pytest.raises(ValueError, match="bytes"):
+        _language.plain(b"abc")
 
 
 def arguments(**changed):

@@ -102,7 +102,9 @@ def test_siblings_differ_as_their_equal_text_does():
 def test_training_twice_gives_the_same_bytes(tables, tmp_path, monkeypatch):
     monkeypatch.setattr(train_language, "BITS", dict.fromkeys(("Latn", "Cyrl"), 10))
     paths = [str(tmp_path / name) for name in ("a.bin", "b.bin")]
-    digests = [train_language.train(tables, path, str(tmp_path / "languages.tsv")) for path in paths]
+    found = [train_language.train(tables, path, str(tmp_path / "languages.tsv")) for path in paths]
+    assert [path for ((path, _),) in found] == paths
+    digests = [digest for ((_, digest),) in found]
     assert digests[0] == digests[1] == hashlib.sha256((tmp_path / "b.bin").read_bytes()).hexdigest()
     assert (tmp_path / "a.bin.sha256").read_text().strip() == digests[0]
     model = language_model.read(paths[0])
@@ -111,3 +113,35 @@ def test_training_twice_gives_the_same_bytes(tables, tmp_path, monkeypatch):
     table = (tmp_path / "languages.tsv").read_text(encoding="utf-8").splitlines()
     assert len(table) == 1 + len(language.languages())
     assert [row.split("\t")[8] for row in table if row.startswith("fin_Latn")] == ["1.00"]
+
+
+def test_long_lists_and_the_head_start_of_large_languages_are_a_change(tables, tmp_path, monkeypatch):
+    monkeypatch.setattr(train_language, "BITS", dict.fromkeys(("Latn", "Cyrl"), 10))
+    monkeypatch.setattr(train_language, "LONG_CHARACTERS", {"rus_Cyrl": 2_000})
+    (tmp_path / "long.tsv").write_text("label\tbcp47\tword\tcount\nrus_Cyrl\tru\tкошка\t7\n", encoding="utf-8")
+    made = [train_language.train(tables, str(tmp_path / f"{k}.bin"), "", str(tmp_path / "long.tsv")) for k in "ab"]
+    assert [digest for _, digest in made[0]] == [digest for _, digest in made[1]]
+    (path, _), (change, digest) = made[0]
+    assert (tmp_path / "a-change.bin.sha256").read_text().strip() == digest
+    old = language_model.read(path)
+    new = language_model.changed(old, change)
+    assert (new.biases[:, 1] > old.biases[:, 1]).tolist() == [
+        label[:3] in ("eng", "rus", "fin") for label in old.labels
+    ]
+    word = language_model.features("кошка", "Cyrl", 10)[-1]
+    for number, label in enumerate(old.labels):
+        before, after = (language_model.column(model, number) for model in (old, new))
+        if label == "rus_Cyrl":
+            assert after[word] > before[word]
+            assert new.biases[number, 0] > old.biases[number, 0]
+        else:
+            assert (after == before).all()
+            assert new.biases[number, 0] == old.biases[number, 0]
+
+
+def test_a_column_counted_alone_is_that_of_the_table():
+    counts = np.array([[100, 0, 50, 9], [0, 100, 50, 0]], np.float32)
+    weights, biases = train_language.weigh(["aaa_Latn", "bbb_Latn"], counts)
+    own, bias = train_language.weigh(["bbb_Latn"], counts[1:], train_language.mean_of(counts))
+    assert (own[:, 0] == weights[:, 1]).all()
+    assert (bias[0] == biases[1]).all()

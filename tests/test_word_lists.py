@@ -17,6 +17,7 @@ def wheel(tmp_path):
     with zipfile.ZipFile(tmp_path / "wordfreq.whl", "w") as archive:
         for code in word_lists.LISTS:
             archive.writestr(f"wordfreq/data/small_{code}.msgpack.gz", data)
+        archive.writestr("wordfreq/data/large_ru.msgpack.gz", data)
     return str(tmp_path / "wordfreq.whl")
 
 
@@ -29,3 +30,10 @@ def test_rows(wheel, monkeypatch):
     ]
     monkeypatch.setattr(word_lists, "WORDS", 2)
     assert [row[2] for row in word_lists.rows(wheel)] == ["alpha", "beta"] * len(word_lists.LISTS)
+
+
+def test_long_lists_are_those_of_a_few_languages(wheel, monkeypatch):
+    monkeypatch.setattr(word_lists, "LONG", ("ru",))
+    assert [row[:3] for row in word_lists.rows(wheel, long=True)] == [
+        ("rus_Cyrl", "ru", "alpha"), ("rus_Cyrl", "ru", "beta"), ("rus_Cyrl", "ru", "gamma"),
+    ]  # fmt: skip
