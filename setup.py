@@ -33,7 +33,7 @@ setup(
     name="crawlmill",
     version="0.1.0",
     description="From web crawl to pretrained multilingual encoder",
-    license="Apache-2.0 AND CC-BY-SA-4.0",  # the second: pipeline/models/language.bin
+    license="Apache-2.0 AND CC-BY-SA-4.0",  # the second: pipeline/models/language*.bin
     python_requires=">=3.11,<3.14",
     packages=["corpus", "pipeline", "tokenizer", "trainer"],
     package_data={"pipeline": ["*.tsv", "models/*", "*.pyi", "*.c", "*.h"], "trainer": ["*.pyi", "*.c"]},
