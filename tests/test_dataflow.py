@@ -94,7 +94,8 @@ def test_the_staged_package(jobs):
     for folder in ("corpus", "pipeline", "tokenizer"):
         here = {p.relative_to(ROOT).as_posix() for p in (ROOT / folder).rglob("*") if p.is_file()}
         assert {n for n in here if "__pycache__" not in n and not n.endswith(".so")} <= names
-    assert {"pipeline/languages.tsv", "pipeline/models/language.bin", "setup.py"} <= names
+    models = {f"pipeline/models/language{part}.bin" for part in ("", "-change")}
+    assert {"pipeline/languages.tsv", "setup.py"} | models <= names
     assert {n.partition("/")[0] for n in names} & {"tests", "examples", "benchmarks"} == set()
 
 
