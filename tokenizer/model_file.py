@@ -5,10 +5,13 @@ import struct
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-NORMAL, UNIGRAM = 1, 1
-"""Kind of an ordinary piece; kind of a model that is read by the best sum of its pieces' scores."""
+NORMAL, UNKNOWN, CONTROL, BYTE = 1, 2, 3, 6
+"""Kinds of pieces; an ordinary one is NORMAL."""
 
-_PIECES, _TRAINER = 1, 2
+UNIGRAM = 1
+"""Kind of a model that is read by the best sum of its pieces' scores."""
+
+_PIECES, _TRAINER, _NORMALIZER = 1, 2, 3
 _MODEL_TYPE, _VOCABULARY_SIZE = 3, 4
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
@@ -21,7 +24,20 @@ class Piece(NamedTuple):
 
 def read(model: bytes) -> list[Piece]:
     """The pieces of a model, by id. Errors: ValueError."""
-    return [_piece(value) for number, _, value in _fields(model) if number == _PIECES]
+    return whole(model)[0]
+
+
+def whole(model: bytes) -> tuple[list[Piece], dict[int, Any], dict[int, Any]]:
+    """(pieces by id, options of the trainer and of the normalizer by the numbers of their fields). Errors:
+    ValueError."""
+    pieces: list[Piece] = []
+    options: dict[int, dict[int, Any]] = {_TRAINER: {}, _NORMALIZER: {}}
+    for number, _, value in _fields(model):
+        if number == _PIECES:
+            pieces.append(_piece(value))
+        elif number in options:
+            options[number] |= {n: v for n, _, v in _fields(value)}
+    return pieces, options[_TRAINER], options[_NORMALIZER]
 
 
 def write(model: bytes, pieces: list[Piece]) -> bytes:
