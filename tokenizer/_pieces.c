@@ -10,11 +10,11 @@ enum { BLANK = 0x2581, ESCAPE = 0x10FFFD };
 #define GOLDEN 0x9E3779B97F4A7C15ull
 
 /* A step of the tree of pieces: from a node by a character to the node that is named by the step's place plus one.
-   With an id a piece ends there, and costs minus its score; `last`: none goes on. */
+   With an id a piece ends there, and costs minus its score; `next`: by which characters pieces may go on. */
 typedef struct {
     uint64_t key;
     int32_t id;
-    uint16_t cost, last;
+    uint16_t cost, next;
 } Step;
 
 typedef struct {
@@ -50,6 +50,8 @@ typedef struct {
 
 /* --- the tree ---------------------------------------------------------------------------------------------------- */
 
+static uint16_t bit_of(uint32_t point) { return (uint16_t)(1u << (point & 15)); }
+
 static uint64_t key_of(uint64_t node, uint32_t point) { return node << 21 | point; }
 
 /* The place of a step, or the first free one; the table's size where there is neither. */
@@ -76,11 +78,11 @@ static int open_table(Table *table, void *buffer, Py_ssize_t bytes) {
 static uint64_t add_piece(Table *table, const uint32_t *points, int64_t count, int32_t id, uint16_t cost) {
     uint64_t at = 0, node = 0, added = 0;
     for (int64_t k = 0; k < count; k++, node = at + 1) {
-        if (node) table->steps[node - 1].last = 0;
+        if (node) table->steps[node - 1].next |= bit_of(points[k]);
         uint64_t key = key_of(node, points[k]);
         if ((at = place_of(table, key)) > table->mask) return table->mask;
         if (table->steps[at].key != EMPTY) continue;
-        table->steps[at] = (Step){key, -1, 0, 1};
+        table->steps[at] = (Step){key, -1, 0, 0};
         added++;
     }
     table->steps[at].id = id;
@@ -215,7 +217,7 @@ static void search(const Table *table, Place *places, int32_t count) {
     for (int32_t start = 0; start < count; start++) {
         int known = 0;
         uint64_t node = 0;
-        for (int32_t end = start; end < count; end++) {
+        for (int32_t end = start;; end++) {
             uint64_t at = place_of(table, key_of(node, places[end].point));
             if (at > table->mask || table->steps[at].key == EMPTY) break;
             const Step *step = table->steps + at;
@@ -223,7 +225,7 @@ static void search(const Table *table, Place *places, int32_t count) {
                 reach(places + end + 1, places[start].cost + step->cost, step->id, start);
                 known |= end == start;
             }
-            if (step->last) break;
+            if (end + 1 == count || !(step->next & bit_of(places[end + 1].point))) break;
             node = at + 1;
         }
         if (!known) reach(places + start + 1, places[start].cost + (uint16_t)table->head[UNKNOWN_COST], -1, start);
