@@ -3,7 +3,7 @@
 #include "../pipeline/native.h"
 
 enum { UNKNOWN_COST = 256, NEWLINE, NEWLINE_COST, HEAD = 264 }; /* places in a table's head; the first: ids of bytes */
-enum { KEY = 32, IDS = 7, LONGEST = 1 << 16 };                  /* bytes, ids; characters of one word */
+enum { KEY = 32, IDS = 7, LONGEST = 1 << 16, AHEAD = 32 }; /* bytes, ids; characters of a word; words */
 enum { BLANK = 0x2581, ESCAPE = 0x10FFFD };
 #define EMPTY UINT64_MAX
 #define MOST (((1 << 20) - (1 << 12)) * 16) /* a text's cost from which single precision could round, in 1 / 16 */
@@ -31,6 +31,13 @@ typedef struct {
     int32_t ids[IDS];
     uint8_t key[KEY];
 } Memo;
+
+/* A word of a text, without the space before it, and how many newlines follow. */
+typedef struct {
+    const uint8_t *at;
+    Py_ssize_t bytes, newlines;
+    uint64_t hash;
+} Word;
 
 /* A character, the best way to it: what it costs, and its last piece. */
 typedef struct {
@@ -266,18 +273,18 @@ static void remember(Memo *memo, const uint8_t *word, Py_ssize_t bytes, const in
     memcpy(memo->ids, ids, (size_t)count * 4);
 }
 
-/* A word: a space and the bytes given. 0 where it is not to be cut here, or memory is short. */
+static Memo *memo_of(const Writer *to, uint64_t hash) { return to->memo + 2 * (hash * GOLDEN >> to->memo_shift); }
+
+/* 0 where a word is not to be cut here, or memory is short. */
 static int put_word(Writer *to, const uint8_t *word, Py_ssize_t bytes, uint64_t hash) {
+    Memo *memo = memo_of(to, hash);
     if (bytes > 4 * LONGEST || !reserve(to, 3 * bytes + IDS)) return 0;
-    Memo *memo = to->memo + 2 * (hash * GOLDEN >> to->memo_shift);
-    if (bytes <= KEY) {
-        for (const Memo *one = memo; one < memo + 2; one++) {
-            if (!one->count || one->count > IDS || one->length != bytes || memcmp(one->key, word, (size_t)bytes)) continue;
-            memcpy(to->ids + to->count, one->ids, sizeof one->ids);
-            to->count += one->count;
-            to->cost += one->cost;
-            return 1;
-        }
+    for (const Memo *one = memo; bytes <= KEY && one < memo + 2; one++) {
+        if (!one->count || one->count > IDS || one->length != bytes || memcmp(one->key, word, (size_t)bytes)) continue;
+        memcpy(to->ids + to->count, one->ids, sizeof one->ids);
+        to->count += one->count;
+        to->cost += one->cost;
+        return 1;
     }
     int32_t count = characters(to->places, word, bytes);
     if (!count) return 0;
@@ -289,29 +296,42 @@ static int put_word(Writer *to, const uint8_t *word, Py_ssize_t bytes, uint64_t 
     return 1;
 }
 
-static int put_newlines(Writer *to, Py_ssize_t count) {
-    if (!reserve(to, count)) return 0;
-    for (Py_ssize_t k = 0; k < count; k++) to->ids[to->count++] = to->table.head[NEWLINE];
-    to->cost += count * (int64_t)to->table.head[NEWLINE_COST];
+static int put_words(Writer *to, const Word *words, int count) {
+    for (int k = 0; k < count; k++) {
+        if (!put_word(to, words[k].at, words[k].bytes, words[k].hash) || !reserve(to, words[k].newlines)) return 0;
+        for (Py_ssize_t n = words[k].newlines; n; n--) to->ids[to->count++] = to->table.head[NEWLINE];
+        to->cost += words[k].newlines * (int64_t)to->table.head[NEWLINE_COST];
+    }
     return 1;
 }
 
 /* --- a text ------------------------------------------------------------------------------------------------------ */
 
-/* Words begin at a space, at the text's begin, and behind a newline that something else follows. */
+/* The word at `at`; returns where the next one begins. */
+static const uint8_t *read_word(Word *word, const uint8_t *at, const uint8_t *end) {
+    *word = (Word){at, 0, 0, 0};
+    for (; at < end && *at == ' '; at++) word->hash++;
+    for (; at < end && *at != ' ' && *at != '\n'; at++) word->hash = (word->hash ^ *at) * 0x100000001B3ull;
+    word->bytes = at - word->at;
+    const uint8_t *behind = at;
+    while (at < end && *at == '\n') at++;
+    word->newlines = at - behind;
+    return at;
+}
+
+/* Words begin at a space, at the text's begin, and behind a newline that something else follows. Some are read ahead,
+   so that what is known of them is there in time. */
 static int put_text(Writer *to, const uint8_t *at, const uint8_t *end) {
+    Word words[AHEAD];
     to->cost = 0;
-    while (at < end) {
-        const uint8_t *word = at;
-        uint64_t hash = 0;
-        for (; at < end && *at == ' '; at++) hash++;
-        for (; at < end && *at != ' ' && *at != '\n'; at++) hash = (hash ^ *at) * 0x100000001B3ull;
-        if (!put_word(to, word, at - word, hash)) return 0;
-        const uint8_t *newlines = at;
-        while (at < end && *at == '\n') at++;
-        if (!put_newlines(to, at - newlines)) return 0;
-        if (at > newlines || at == end) continue;
-        if (++at == end && !put_word(to, at, 0, 0)) return 0; /* the space that the next word begins with */
+    for (int more = at < end, count; more;) {
+        for (count = 0; more && count < AHEAD; count++) {
+            at = read_word(words + count, at, end);
+            __builtin_prefetch(memo_of(to, words[count].hash));
+            more = at < end;
+            at += more && !words[count].newlines; /* the space before the next, which may be empty */
+        }
+        if (!put_words(to, words, count)) return 0;
     }
     return to->cost < MOST;
 }
