@@ -328,6 +328,7 @@ static int put_text(Writer *to, const uint8_t *at, const uint8_t *end) {
         for (count = 0; more && count < AHEAD; count++) {
             at = read_word(words + count, at, end);
             __builtin_prefetch(memo_of(to, words[count].hash));
+            __builtin_prefetch(memo_of(to, words[count].hash) + 1);
             more = at < end;
             at += more && !words[count].newlines; /* the space before the next, which may be empty */
         }
