@@ -39,9 +39,9 @@ typedef struct {
     uint64_t hash;
 } Word;
 
-/* A character, the best way to it: what it costs, and its last piece. */
+/* A character, its step from the root, the best way to it: what it costs, and its last piece. */
 typedef struct {
-    uint32_t point, cost;
+    uint32_t point, first, cost;
     int32_t id, from;
 } Place;
 
@@ -217,23 +217,30 @@ static void reach(Place *place, uint32_t cost, int32_t id, int32_t from) {
     }
 }
 
+/* The steps from the root, and all else that can be known beforehand. */
+static void prepare(const Table *table, Place *places, int32_t count) {
+    for (int32_t k = 0; k < count; k++) {
+        places[k].first = (uint32_t)place_of(table, places[k].point);
+        places[k + 1].cost = UINT32_MAX;
+        if (k) __builtin_prefetch(table->steps + (key_of(places[k - 1].first + 1, places[k].point) * GOLDEN >> table->shift));
+    }
+    places[0].cost = 0;
+}
+
 /* The cheapest way to each place. Of two that cost alike the one that is found first stays. */
 static void search(const Table *table, Place *places, int32_t count) {
-    for (int32_t k = 1; k <= count; k++) places[k].cost = UINT32_MAX;
-    places[0].cost = 0;
+    prepare(table, places, count);
     for (int32_t start = 0; start < count; start++) {
         int known = 0;
-        uint64_t node = 0;
-        for (int32_t end = start;; end++) {
-            uint64_t at = place_of(table, key_of(node, places[end].point));
-            if (at > table->mask || table->steps[at].key == EMPTY) break;
+        uint64_t at = places[start].first;
+        for (int32_t end = start; at <= table->mask && table->steps[at].key != EMPTY; end++) {
             const Step *step = table->steps + at;
             if (step->id >= 0) {
                 reach(places + end + 1, places[start].cost + step->cost, step->id, start);
                 known |= end == start;
             }
             if (end + 1 == count || !(step->next & bit_of(places[end + 1].point))) break;
-            node = at + 1;
+            at = place_of(table, key_of(at + 1, places[end + 1].point));
         }
         if (!known) reach(places + start + 1, places[start].cost + (uint16_t)table->head[UNKNOWN_COST], -1, start);
     }
