@@ -38,9 +38,14 @@ setup(
     packages=["corpus", "pipeline", "tokenizer", "trainer"],
     package_data={
         "pipeline": ["*.tsv", "models/*", "*.pyi", "*.c", "*.h"],
-        **dict.fromkeys(("tokenizer", "trainer"), ["*.pyi", "*.c"]),
+        "tokenizer": ["*.pyi", "*.c"],
+        "trainer": ["*.pyi", "*.c"],
     },
-    ext_modules=[*(extension(name) for name in NATIVE), extension("pieces", "tokenizer"), extension("windows", "trainer")],
+    ext_modules=[
+        *(extension(name) for name in NATIVE),
+        extension("pieces", "tokenizer"),
+        extension("windows", "trainer"),
+    ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
     install_requires=[
         "apache-beam>=2.77,<3",

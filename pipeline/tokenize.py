@@ -23,6 +23,13 @@ from pipeline.items import no_tick
 from pipeline.runs import Run
 from tokenizer.vocabulary import Vocabulary
 
+_SOURCES = (
+    "tokenize.py",
+    "../corpus/shards.py",
+    *(f"../tokenizer/{name}" for name in ("vocabulary.py", "pieces.py", "_pieces.c")),
+)
+"""What decides the bytes of shards."""
+
 _BATCHES_PER_SHARD = 8
 _TEXTS = 1024
 
@@ -75,7 +82,7 @@ def fingerprint(selection: str, vocabulary: str, tokenize: settings.Tokenize, ru
         tokenize.shard_tokens,
         tokenize.run_documents,
         runs,
-        settings.code(os.path.dirname(__file__), "tokenize.py", "../corpus/shards.py", "../tokenizer/vocabulary.py"),
+        settings.code(os.path.dirname(__file__), *_SOURCES),
         document.FORMAT,
         pa.__version__,
     )

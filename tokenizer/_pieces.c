@@ -2,11 +2,10 @@
 
 #include "../pipeline/native.h"
 
-enum { UNKNOWN_COST = 256, NEWLINE, NEWLINE_COST, HEAD = 264 }; /* places in a table's head; the first: ids of bytes */
-enum { KEY = 32, IDS = 7, LONGEST = 1 << 16, AHEAD = 32 }; /* bytes, ids; characters of a word; words */
+enum { UNKNOWN_COST = 256, NEWLINE, HEAD = 264 }; /* places in a table's head; the first: ids of bytes */
+enum { KEY = 34, IDS = 7, LONGEST = 1 << 16, AHEAD = 32 }; /* bytes, ids; characters of a word; words */
 enum { BLANK = 0x2581, ESCAPE = 0x10FFFD };
 #define EMPTY UINT64_MAX
-#define MOST (((1 << 20) - (1 << 12)) * 16) /* a text's cost from which single precision could round, in 1 / 16 */
 #define GOLDEN 0x9E3779B97F4A7C15ull
 
 /* A step of the tree of pieces: from a node by a character to the node that is named by the step's place plus one.
@@ -27,9 +26,8 @@ typedef struct {
 /* A word that was cut before. Two places are looked at; the older goes. */
 typedef struct {
     uint8_t length, count;
-    uint16_t cost;
-    int32_t ids[IDS];
     uint8_t key[KEY];
+    int32_t ids[IDS];
 } Memo;
 
 /* A word of a text, without the space before it, and how many newlines follow. */
@@ -52,7 +50,6 @@ typedef struct {
     Place *places;
     int32_t *ids;
     Py_ssize_t count, room;
-    int64_t cost; /* of the text so far */
 } Writer;
 
 /* --- the tree ---------------------------------------------------------------------------------------------------- */
@@ -269,13 +266,11 @@ static void put_way(Writer *to, Place *places, int32_t count) {
     }
 }
 
-static void remember(Memo *memo, const uint8_t *word, Py_ssize_t bytes, const int32_t *ids, Py_ssize_t count,
-                     uint32_t cost) {
-    if (bytes > KEY || count > IDS || cost > UINT16_MAX) return;
+static void remember(Memo *memo, const uint8_t *word, Py_ssize_t bytes, const int32_t *ids, Py_ssize_t count) {
+    if (bytes > KEY || count > IDS) return;
     memo[1] = memo[0];
     memo->length = (uint8_t)bytes;
     memo->count = (uint8_t)count;
-    memo->cost = (uint16_t)cost;
     memcpy(memo->key, word, (size_t)bytes);
     memcpy(memo->ids, ids, (size_t)count * 4);
 }
@@ -290,7 +285,6 @@ static int put_word(Writer *to, const uint8_t *word, Py_ssize_t bytes, uint64_t 
         if (!one->count || one->count > IDS || one->length != bytes || memcmp(one->key, word, (size_t)bytes)) continue;
         memcpy(to->ids + to->count, one->ids, sizeof one->ids);
         to->count += one->count;
-        to->cost += one->cost;
         return 1;
     }
     int32_t count = characters(to->places, word, bytes);
@@ -298,8 +292,7 @@ static int put_word(Writer *to, const uint8_t *word, Py_ssize_t bytes, uint64_t 
     search(&to->table, to->places, count);
     Py_ssize_t before = to->count;
     put_way(to, to->places, count);
-    to->cost += to->places[count].cost;
-    remember(memo, word, bytes, to->ids + before, to->count - before, to->places[count].cost);
+    remember(memo, word, bytes, to->ids + before, to->count - before);
     return 1;
 }
 
@@ -307,7 +300,6 @@ static int put_words(Writer *to, const Word *words, int count) {
     for (int k = 0; k < count; k++) {
         if (!put_word(to, words[k].at, words[k].bytes, words[k].hash) || !reserve(to, words[k].newlines)) return 0;
         for (Py_ssize_t n = words[k].newlines; n; n--) to->ids[to->count++] = to->table.head[NEWLINE];
-        to->cost += words[k].newlines * (int64_t)to->table.head[NEWLINE_COST];
     }
     return 1;
 }
@@ -330,7 +322,6 @@ static const uint8_t *read_word(Word *word, const uint8_t *at, const uint8_t *en
    so that what is known of them is there in time. */
 static int put_text(Writer *to, const uint8_t *at, const uint8_t *end) {
     Word words[AHEAD];
-    to->cost = 0;
     for (int more = at < end, count; more;) {
         for (count = 0; more && count < AHEAD; count++) {
             at = read_word(words + count, at, end);
@@ -341,7 +332,7 @@ static int put_text(Writer *to, const uint8_t *at, const uint8_t *end) {
         }
         if (!put_words(to, words, count)) return 0;
     }
-    return to->cost < MOST;
+    return 1;
 }
 
 static int open_memo(Writer *to, const Py_buffer *memo) {

@@ -14,6 +14,7 @@ UNIGRAM = 1
 _PIECES, _TRAINER, _NORMALIZER = 1, 2, 3
 _MODEL_TYPE, _VOCABULARY_SIZE = 3, 4
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_SCORE = struct.Struct("<f")
 
 
 class Piece(NamedTuple):
@@ -52,12 +53,15 @@ def write(model: bytes, pieces: list[Piece]) -> bytes:
 
 
 def _piece(data: bytes) -> Piece:
+    end = data[1] + 2 if data[:1] == b"\n" and len(data) > 1 else 0
+    if data[end : end + 1] == b"\x15" and len(data) == end + 5:  # a text and a score, as nearly all are
+        return Piece(data[2:end].decode(), *_SCORE.unpack_from(data, end + 1))
     text, score, kind = b"", 0.0, NORMAL
     for number, _, value in _fields(data):
         if number == 1:
             text = value
         elif number == 2:
-            (score,) = struct.unpack("<f", value)
+            (score,) = _SCORE.unpack(value)
         elif number == 3:
             kind = value
     return Piece(text.decode(), score, kind)
@@ -96,16 +100,16 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
 
 def _fields(data: bytes) -> Iterator[tuple[int, int, Any]]:
     """(number, wire type, value: int or bytes) of each field of a message."""
-    at = 0
-    while at < len(data):
-        key, at = _read_varint(data, at)
+    at, end = 0, len(data)
+    while at < end:
+        key, at = (data[at], at + 1) if data[at] < 128 else _read_varint(data, at)
         wire = key & 7
         if wire == _VARINT:
             value, at = _read_varint(data, at)
             yield key >> 3, wire, value
             continue
         if wire == _BYTES:
-            length, at = _read_varint(data, at)
+            length, at = (data[at], at + 1) if at < end and data[at] < 128 else _read_varint(data, at)
         elif wire in (_FIXED64, _FIXED32):
             length = 8 if wire == _FIXED64 else 4
         else:
