@@ -203,17 +203,16 @@ def plan_shards(receipt: dict, shard_tokens: int) -> list[Plan]:
     """The shards that the pieces of all token parts make: pure in kind, in the order of the runs, about
     `shard_tokens` each."""
     found = (Piece(*p) for run in receipt.get("pieces", {}).values() for p in run)
-    pieces = sorted(found, key=lambda p: (p.run, p.batch))
+    groups: dict[tuple[str, bool, int], list[list[Piece]]] = {}
+    for piece in sorted(found, key=lambda p: (p.run, p.batch)):
+        some = groups.setdefault(piece.kind, [[]])
+        if some[-1] and sum(p.tokens for p in some[-1]) + piece.tokens > shard_tokens:
+            some.append([])
+        some[-1].append(piece)
     plans = []
-    for kind in sorted({p.kind for p in pieces}):
-        groups: list[list[Piece]] = [[]]
-        for piece in (p for p in pieces if p.kind == kind):
-            if groups[-1] and sum(p.tokens for p in groups[-1]) + piece.tokens > shard_tokens:
-                groups.append([])
-            groups[-1].append(piece)
-        language, validation, copies = kind
+    for (language, validation, copies), some in sorted(groups.items()):
         name = "validation" if validation else f"x{copies}"
-        plans += [Plan(f"{language}/{name}-{n:05d}.arrow", tuple(g)) for n, g in enumerate(groups)]
+        plans += [Plan(f"{language}/{name}-{n:05d}.arrow", tuple(g)) for n, g in enumerate(some)]
     return plans
 
 
