@@ -40,6 +40,10 @@ def pruned(tmp_path_factory) -> Vocabulary:
     return vocabulary.train(iter(LINES), Settings(size=640, coverage=1.0), str(tmp_path_factory.mktemp("pruned")))
 
 
+def cutter(model: bytes) -> pieces.Cutter | None:
+    return pieces.cutter(sentencepiece.SentencePieceProcessor(model_proto=model))
+
+
 def theirs(model: bytes, texts: list[str]) -> list[list[int]]:
     spm = sentencepiece.SentencePieceProcessor(model_proto=model)
     return spm.encode([escape(t) for t in texts], num_threads=1)
@@ -87,8 +91,7 @@ def models():
 def test_ids_are_sentencepieces_with_any_pieces(plain, some, texts):
     some = {"▁": -2.0, "\n": -3.0} | some
     model = model_file.write(plain, [*FIRST, *(Piece(text, score) for text, score in some.items())])
-    cutter = pieces.cutter(model)
-    assert ours(cutter, texts * 2) == theirs(model, texts * 2)
+    assert ours(cutter(model), texts * 2) == theirs(model, texts * 2)
 
 
 @pytest.mark.parametrize("name", ["train-text.tsv.xz", "ntrex-dev.tsv.xz", "word-frequencies.tsv.xz"])
@@ -110,7 +113,7 @@ def test_ids_of_long_texts_are_sentencepieces(pruned):
 def test_what_was_cut_before_changes_nothing(pruned, monkeypatch):
     """Thousands of words that drive each other out of a small memo, then again."""
     monkeypatch.setattr(pieces, "MEMO_BYTES", 4096)
-    small = pieces.cutter(pruned._spm.serialized_model_proto())
+    small = pieces.cutter(pruned._spm)
     words = [f"{a}{b} equal{b} being{a}" for a in "abcdefgh人" for b in range(300)]
     assert ours(small, words) == ours(small, words[::-1])[::-1] == ours(pruned._cutter, words)
 
@@ -133,27 +136,34 @@ def one_more(model: bytes, *more: Piece) -> bytes:
 
 
 def test_only_models_that_are_known_are_cut(plain):
-    assert pieces.cutter(one_more(plain, Piece("a", -4.0), Piece("▁▁b", -4.0))) is not None
+    assert cutter(one_more(plain, Piece("a", -4.0), Piece("▁▁b", -4.0))) is not None
     for piece in (
-        Piece("a", -4.03), Piece("a", 0.0), Piece("a", 1.0), Piece("a", -5000.0), Piece("a", float("nan")),
-        Piece("a▁b", -4.0), Piece("a\n", -4.0), Piece("\n\n", -4.0), Piece("a\0", -4.0), Piece("a", -4.0, kind=4),
+        Piece("a", -4.03), Piece("a", 0.0), Piece("a", 1.0), Piece("a", -5000.0),
+        Piece("a▁b", -4.0), Piece("a\n", -4.0), Piece("\n\n", -4.0), Piece("a", -4.0, kind=4),
         Piece("a", -4.0, kind=5),
     ):  # fmt: skip
-        assert pieces.cutter(one_more(plain, piece)) is None, piece
-    assert pieces.cutter(plain) is None  # merges
-    assert pieces.cutter(model_file.write(plain, FIRST)) is None
+        assert cutter(one_more(plain, piece)) is None, piece
+    assert cutter(plain) is None  # merges
+    for missing in ("▁", "\n"):
+        some = [p for p in model_file.read(one_more(plain, Piece("a", -4.0))) if p.text != missing]
+        assert cutter(model_file.write(plain, some)) is None
 
 
 @pytest.mark.parametrize(
     "option",
     [
         {"normalization_rule_name": "nmt_nfkc"}, {"add_dummy_prefix": False}, {"remove_extra_whitespaces": True},
-        {"treat_whitespace_as_suffix": True}, {"byte_fallback": False},
+        {"treat_whitespace_as_suffix": True},
     ],
     ids=str,
 )  # fmt: skip
 def test_models_that_change_texts_otherwise_are_not_cut(option):
-    assert pieces.cutter(one_more(trained(**option), Piece("a", -4.0))) is None
+    assert cutter(one_more(trained(**option), Piece("a", -4.0))) is None
+
+
+def test_models_without_bytes_are_not_cut():
+    model = one_more(trained(byte_fallback=False), Piece("a", -4.0))
+    assert cutter(model_file.write(model, [p for p in model_file.read(model) if p.kind != BYTE])) is None
 
 
 def test_buffers_that_do_not_fit_are_told(pruned):

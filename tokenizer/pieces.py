@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tokenizer import _pieces, model_file
-from tokenizer.model_file import BYTE, CONTROL, NORMAL, UNKNOWN, Piece
+from tokenizer.model_file import BYTE, CONTROL, NORMAL, UNKNOWN
 from tokenizer.pruning import GRAIN
 
 UNKNOWN_PENALTY = 10
@@ -26,7 +26,7 @@ MEMO_BYTES = 16 << 20
 SPACE = "\u2581"
 
 _HEAD, _UNKNOWN_COST, _NEWLINE = 264, 256, 257  # as in _pieces.c; ids of bytes come first
-_FORM = re.compile(f"{SPACE}+[^{SPACE}\n\0]*|[^{SPACE}\n\0]+|\n")
+_STRANGE = re.compile(f"[^{SPACE}\0]{SPACE}|\n[^\0]|[^\0]\n|\0\0")  # in pieces with NUL around each
 _TRAINER = {3: model_file.UNIGRAM, 24: 0, 35: 1}
 """Options that a model must have, by their numbers in sentencepiece_model.proto: unigram, the space before a word,
 bytes for unknown characters; and of the normalizer: no table, a space before the text, none removed, U+2581."""
@@ -38,8 +38,8 @@ _NORMALIZER_DEFAULTS = {2: b"", 3: 1, 4: 1, 5: 1}
 class Cutter:
     """Cuts texts by one model. Takes `MEMO_BYTES` of memory, and the tree of pieces (4 MB for 64,000)."""
 
-    def __init__(self, pieces: list[Piece]):
-        self._table = _table(pieces)
+    def __init__(self, table: bytes):
+        self._table = table
         self._memo = np.zeros(MEMO_BYTES, np.uint8)
 
     def encode(self, texts: list[bytes], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray] | None:
@@ -48,39 +48,33 @@ class Cutter:
         return found and (np.frombuffer(found[0], dtype), np.frombuffer(found[1], np.int64))
 
 
-def cutter(model: bytes) -> Cutter | None:
-    """For a model of which it is known that the ids are SentencePiece's; None for others."""
-    pieces, trainer, normalizer = model_file.whole(model)
-    plain = _has(trainer, _TRAINER_DEFAULTS, _TRAINER) and _has(normalizer, _NORMALIZER_DEFAULTS, _NORMALIZER)
-    return Cutter(pieces) if plain and _is_ours(pieces) else None
+def cutter(spm: Any) -> Cutter | None:
+    """For a SentencePieceProcessor of whose model it is known that the ids will be the same; None for others."""
+    kinds, trainer, normalizer = model_file.outline(spm.serialized_model_proto())
+    ids = [id for id, kind in enumerate(kinds) if kind == NORMAL]
+    texts, costs = spm.id_to_piece(ids), np.array(spm.get_score(ids)) * -GRAIN
+    bytes_ = [spm.piece_to_id(f"<0x{byte:02X}>") for byte in range(256)]
+    known = (
+        _has(trainer, _TRAINER_DEFAULTS, _TRAINER)
+        and _has(normalizer, _NORMALIZER_DEFAULTS, _NORMALIZER)
+        and set(kinds) == {NORMAL, UNKNOWN, CONTROL, BYTE}
+        and {kinds[id] for id in bytes_} == {BYTE}
+        and {SPACE, "\n"} <= set(texts)
+        and not _STRANGE.search("\0".join(["", *texts, ""]))
+        and bool(np.all((costs == costs.round()) & (costs > 0) & (costs < (1 << 16) - UNKNOWN_PENALTY * GRAIN)))
+    )
+    return Cutter(_table(bytes_, ids, texts, costs.astype(np.uint16))) if known else None
 
 
 def _has(options: Mapping[int, Any], defaults: Mapping[int, Any], wanted: Mapping[int, Any]) -> bool:
     return {**defaults, **{n: v for n, v in options.items() if n in wanted}} == wanted
 
 
-def _is_ours(pieces: list[Piece]) -> bool:
-    texts = {kind: [p.text for p in pieces if p.kind == kind] for kind in {p.kind for p in pieces}}
-    costs = np.array([p.score for p in pieces if p.kind == NORMAL]) * -GRAIN
-    return (
-        texts.keys() == {NORMAL, UNKNOWN, CONTROL, BYTE}
-        and set(texts[BYTE]) == {f"<0x{b:02X}>" for b in range(256)}
-        and {SPACE, "\n"} <= set(texts[NORMAL])
-        and all(map(_FORM.fullmatch, texts[NORMAL]))
-        and bool(np.all((costs == costs.round()) & (costs > 0) & (costs < (1 << 16) - UNKNOWN_PENALTY * GRAIN)))
-    )
-
-
-def _table(pieces: list[Piece]) -> bytes:
-    """The tree of the pieces, as _pieces.c reads it."""
-    ids = np.flatnonzero([p.kind == NORMAL for p in pieces]).astype(np.int32)
-    texts = [p.text for p in pieces if p.kind == NORMAL]
-    costs = (np.array([p.score for p in pieces if p.kind == NORMAL]) * -GRAIN).astype(np.uint16)
+def _table(bytes_: list[int], ids: list[int], texts: list[str], costs: np.ndarray) -> bytes:
+    """The tree of ordinary pieces, as _pieces.c reads it. costs: minus the scores, in sixteenths."""
     head = np.zeros(_HEAD, np.int32)
-    for id, piece in enumerate(pieces):
-        if piece.kind == BYTE:
-            head[int(piece.text[3:5], 16)] = id
+    head[:256] = bytes_
     head[_UNKNOWN_COST] = costs.max() + UNKNOWN_PENALTY * GRAIN
     head[_NEWLINE] = ids[texts.index("\n")]
     points = np.frombuffer("".join(texts).encode("utf-32-le"), np.uint32)
-    return _pieces.table(head, points, np.cumsum([*map(len, texts)], dtype=np.int64), ids, costs)
+    return _pieces.table(head, points, np.cumsum([*map(len, texts)], dtype=np.int64), np.array(ids, np.int32), costs)

@@ -146,7 +146,7 @@ class Vocabulary:
 
     @functools.cached_property
     def _cutter(self) -> pieces.Cutter | None:
-        return pieces.cutter(self._spm.serialized_model_proto())
+        return pieces.cutter(self._spm)
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids; special and spare ones have none. Errors: IndexError for ids from `size` on."""
