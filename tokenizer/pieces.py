@@ -24,6 +24,7 @@ UNKNOWN_PENALTY = 10
 MEMO_BYTES = 16 << 20
 
 SPACE = "\u2581"
+"""What stands for a space in pieces."""
 
 _HEAD, _UNKNOWN_COST, _NEWLINE = 264, 256, 257  # as in _pieces.c; ids of bytes come first
 _STRANGE = re.compile(f"[^{SPACE}\0]{SPACE}|\n[^\0]|[^\0]\n|\0\0")  # in pieces with NUL around each

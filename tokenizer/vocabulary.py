@@ -27,6 +27,7 @@ from corpus.shards import token_type
 from corpus.terminal import StepError, UserError, say
 from tokenizer import model_file, pieces, pruning
 from tokenizer import sentences as marks
+from tokenizer.pieces import SPACE
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(5)
@@ -47,7 +48,6 @@ _LINES = 4096
 _COMMON = 0.98
 """SentencePiece's own coverage where `required` names the characters: the least that it takes."""
 
-SPACE = "\u2581"
 ESCAPE = "\U0010fffd"
 _LINE_START = re.compile(r"\n(?=[^\n])")
 _ESCAPED = re.compile(ESCAPE + "([01])")
