@@ -150,7 +150,9 @@ class Pretrain:
     loss_weights: str = setting("", "weights of languages in the loss, say 'fin_Latn=2'; those not named have 1")
     precision: str = setting("auto", "arithmetic", choices=("auto", "fp32", "bf16"))
     device: str = setting("auto", "cpu, cuda, or auto", operational=True)
-    compile: bool = setting(False, "torch.compile the model", operational=True)
+    compile: str = setting(
+        "auto", "torch.compile the layers; auto: on a GPU", choices=("auto", "on", "off"), operational=True
+    )
     save_every: int = setting(1_000, "steps between checkpoints, each with a validation", operational=True)
     keep: int = setting(3, "checkpoints to keep, besides the best", operational=True)
     seed: int = setting(0, "seed of initialization, order and masks")

@@ -42,13 +42,10 @@ def test_flex_equals_the_formula():
 
 
 def test_run_lengths_of_flash_attention(monkeypatch):
-    """What varlen is handed: ends that cover all tokens, sequence by sequence, padding by itself, filled up to a length
-    that stays the same. The kernel is stood in for by the formula over these ends."""
-    found = runs(SEQUENCES)
-    ends = found.ends.tolist()
-    assert ends[:5] == [0, 60, 110, 128, 228]
-    assert set(ends[5:]) == {256}
-    assert len(ends) == 1 + 256 // 16
+    """What varlen is handed: ends that cover all tokens, sequence by sequence, padding by itself, filled up to a power
+    of two. The kernel is stood in for by the formula over these ends."""
+    found = runs(SEQUENCES, 5)
+    assert found.ends.tolist() == [0, 60, 110, 128, 228, 256, 256, 256, 256]
 
     def stand_in(q, k, v, ends, ends_k, longest, longest_k):
         assert torch.equal(ends, ends_k)
@@ -64,12 +61,13 @@ def test_run_lengths_of_flash_attention(monkeypatch):
     assert torch.allclose(attend(*x.unbind(), found), plain(x), atol=1e-5)
 
 
-def test_many_short_sequences_find_room():
+def test_room_for_just_as_many_runs():
+    """The number is exact, a power of two, and more than there are."""
     short = torch.arange(128).expand(2, -1) // 2
-    found = runs(short)
-    assert int(found.ends.max()) == 256
-    assert len(found.ends) == 1 + 128
-    assert torch.diff(found.ends).sum() == 256
+    for most, room in ((128, 128), (129, 256), (200, 256)):
+        found = runs(short, most)
+        assert found.ends.tolist() == [*range(0, 257, 2), *[256] * (room - 128)]
+    assert runs(torch.zeros(1, 8), 1).ends.tolist() == [0, 8]
 
 
 def test_without_a_gpu_dense_is_the_fastest():

@@ -11,10 +11,10 @@ from torch.nn import functional
 from corpus import shards
 from trainer import objectives
 from trainer import tally as tallies
-from trainer.attention import see
+from trainer.attention import room, see
 from trainer.masking import mask
 from trainer.model import Electra, configure
-from trainer.objectives import Batch, Pretraining
+from trainer.objectives import Batch, Pretraining, rounded
 from trainer.stream import Stream
 from trainer.tally import BINS, NAMED, SUMS
 
@@ -47,6 +47,10 @@ def rows(count=40, width=16, size=300, seed=0):
     return [t.requires_grad_() for t in made], torch.randint(size, (count,))
 
 
+def drawn(logits, noise, allowed):
+    return objectives.sample(logits.softmax(1), noise, allowed, objectives.columns(logits.shape[1], CPU))
+
+
 @pytest.mark.parametrize("chunk", [300, 300 * 7, 1 << 25])
 def test_fill_is_cross_entropy_with_its_gradient(monkeypatch, chunk):
     """Loss, gradients and hits of the chunked function equal the plain ones, however few rows a chunk has."""
@@ -60,7 +64,7 @@ def test_fill_is_cross_entropy_with_its_gradient(monkeypatch, chunk):
     for t in (h, table, bias):
         t.grad = None
     logits = h @ table.T + bias
-    assert torch.equal(samples, objectives.sample(logits, noise, torch.ones(300).bool()))
+    assert torch.equal(samples, drawn(logits, noise, torch.ones(300).bool()))
     assert torch.allclose(each, functional.cross_entropy(logits, targets, reduction="none"), rtol=1e-5)
     plain = (functional.cross_entropy(logits, targets, reduction="none") * weight).sum()
     (3 * plain).backward()
@@ -88,19 +92,20 @@ def test_samples_follow_the_softmax():
     allowed[6] = False
     count = 100_000
     noise = torch.arange(count, dtype=torch.int32) * 7919
-    found = objectives.sample(logits.expand(count, -1), noise, allowed).bincount(minlength=10) / count
+    found = drawn(logits.expand(count, -1), noise, allowed).bincount(minlength=10) / count
     p = logits.masked_fill(~allowed, -torch.inf).softmax(0)
     assert found[6] == 0
     assert ((found - p).abs() <= 5 * (p * (1 - p) / count).sqrt() + 1e-9).all()
 
 
-def test_noise_is_gumbel_and_a_function_of_the_seed():
-    noise = torch.tensor([1, 2, -5], dtype=torch.int32)
-    found = objectives.gumbel(noise, 50_000)
-    assert torch.equal(found[1:2], objectives.gumbel(noise[1:2], 50_000))
-    assert torch.isfinite(found).all()
-    assert abs(float(found.mean()) - 0.5772) < 0.02
-    assert abs(float(found.std()) - math.pi / math.sqrt(6)) < 0.02
+def test_noise_is_exponential_and_a_function_of_the_seed():
+    noise, own = torch.tensor([1, 2, -5], dtype=torch.int32), objectives.columns(50_000, CPU)
+    found = objectives.exponential(noise, own)
+    assert torch.equal(found[1:2], objectives.exponential(noise[1:2], own))
+    assert float(found.min()) > 0
+    assert abs(float(found.mean()) - 1) < 0.02
+    assert abs(float((-found.log()).mean()) - 0.5772) < 0.02  # Gumbel's
+    assert abs(float(found.log().std()) - math.pi / math.sqrt(6)) < 0.02
     assert abs(float(torch.corrcoef(found)[0, 1])) < 0.02
 
 
@@ -129,7 +134,7 @@ def test_loss_is_the_weighted_sum_of_the_plain_formulas(batch, learner):
     logits = (made.filled(states) @ made.embeddings.tokens.weight.T + made.generator_bias).flatten(0, 1)[batch.chosen]
     targets = batch.tokens.flatten()[batch.chosen]
     corrupted = batch.tokens.clone().flatten()
-    corrupted[batch.chosen] = objectives.sample(logits, batch.noise, ALLOWED)
+    corrupted[batch.chosen] = drawn(logits, batch.noise, ALLOWED)
     corrupted = corrupted.view_as(batch.tokens)
     states = made.discriminator(made.embeddings(corrupted, batch.positions, batch.types), visible)
     real = batch.sequences > 0
@@ -280,3 +285,34 @@ def test_filling_in_alone_has_no_discriminator(batch):
     trained = {n.partition(".")[0] for n, w in made.named_parameters() if w.requires_grad}
     assert trained == {"embeddings", "generator", "generator_head", "generator_bias"}
     assert tallies.figures(tally[0], (1.0, 0, 0, 0, 0))["discriminator_loss"] is None
+
+
+def test_places_that_are_none_change_nothing(tmp_path):
+    """Loss, gradients and tally of batches of even shapes are those of the plain ones."""
+    folder, index = write_folder(tmp_path), np.arange(17)
+    windows = Stream(folder, shards.read_manifest(folder), 64, TABLE.sentence_end).batch(index)
+    masks = mask(windows.tokens, index, TABLE.word_start, TABLE.special, 0.15, 0)
+    given = {"language": index % 2, "weight": 1 + index % 3}
+    plain, even = (Batch.of(windows, masks, CPU, **given, even=e) for e in (False, True))
+    assert len(even.chosen) == rounded(len(plain.chosen)) > len(plain.chosen)
+    assert (even.chosen[len(plain.chosen) :] == -1).all()
+    assert even.runs == room(plain.runs)
+    assert torch.equal(plain.counts(), even.counts())
+    found = []
+    for batch in (plain, even):
+        torch.manual_seed(0)
+        made = Electra(configure(quick().size, len(ALLOWED), languages=2))
+        learner = Pretraining(made, ALLOWED, ("mlm", "rtd", "order", "language"), 2)
+        loss, tally = learner(batch, batch.counts(), (1.0, 50.0, 1.0, 0.0, 0.1))
+        loss.backward()
+        found.append((loss, tally, [w.grad for w in made.parameters()]))
+    assert torch.allclose(found[0][0], found[1][0], rtol=1e-6)
+    assert torch.allclose(found[0][1], found[1][1], rtol=1e-6)
+    for one, two in zip(found[0][2], found[1][2], strict=True):
+        assert torch.allclose(one, two, rtol=1e-4, atol=1e-6)
+
+
+def test_few_shapes_come_about():
+    assert [rounded(n) for n in (0, 1, 63, 64, 65, 100, 9830)] == [0, 1, 63, 64, 66, 100, 9984]
+    assert all(n <= rounded(n) <= n * 33 / 32 for n in range(5000))
+    assert len({rounded(n) for n in range(8192, 16384)}) == 33

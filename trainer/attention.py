@@ -29,10 +29,10 @@ class Runs(NamedTuple):
 Sight = Tensor | BlockMask | Runs
 
 
-def see(sequences: Tensor, kind: str = "dense") -> Sight:
+def see(sequences: Tensor, kind: str = "dense", most: int = 0) -> Sight:
     """(B, S) numbers of the sequences in a window, 0 for padding -> who sees whom; dense: (B, 1, S, S) bool.
 
-    Padding sees padding, so that no row of the softmax is empty; nobody looks at the result."""
+    Padding sees padding, so that no row of the softmax is empty; nobody looks at the result. most: see `runs`."""
     if kind == "flex":
         batch, length = sequences.shape
 
@@ -41,22 +41,26 @@ def see(sequences: Tensor, kind: str = "dense") -> Sight:
 
         return create_block_mask(alike, batch, None, length, length, device=sequences.device)
     if kind == "varlen":
-        return runs(sequences)
+        return runs(sequences, most)
     return sequences[:, None, :, None] == sequences[:, None, None, :]
 
 
-def runs(sequences: Tensor) -> Runs:
-    """The run lengths of a batch; room for a sixteenth of its tokens, or twice, four times ... that."""
-    batch, length = sequences.shape
+def room(most: int) -> int:
+    """The next power of two."""
+    return 1 << max(0, most - 1).bit_length()
+
+
+def runs(sequences: Tensor, most: int) -> Runs:
+    """The run lengths of a batch that has at most so many; room for the next power of two, since a kernel visits the
+    empty ones too. Without waiting for the device."""
+    (batch, length), rooms = sequences.shape, room(most)
     begins = torch.ones_like(sequences, dtype=torch.bool)
     begins[:, 1:] = sequences[:, 1:] != sequences[:, :-1]
-    places = begins.flatten().nonzero().squeeze(1).to(torch.int32)
-    room = max(batch, batch * length // 16)
-    while room < len(places):
-        room *= 2
-    ends = places.new_full((room + 1,), batch * length)
-    ends[: len(places)] = places
-    return Runs(ends, length)
+    begins = begins.flatten()
+    places = torch.arange(batch * length, dtype=torch.int32, device=sequences.device)
+    ends = torch.full((rooms + 1,), batch * length, dtype=torch.int32, device=sequences.device)
+    number = torch.where(begins, begins.cumsum(0) - 1, rooms)
+    return Runs(ends.scatter_(0, number, places.masked_fill_(~begins, batch * length)), length)
 
 
 @functools.cache
@@ -103,7 +107,7 @@ def fastest(device: torch.device, precision: torch.dtype, heads: int = 2, width:
 def _tried(inputs: Tensor, sequences: Tensor, kind: str) -> tuple[Tensor, Tensor]:
     inputs = inputs.clone().requires_grad_()
     query, key, value = inputs.unbind()
-    found = attend(query, key, value, see(sequences, kind))
+    found = attend(query, key, value, see(sequences, kind, sequences.numel()))
     found.float().square().sum().backward()
     assert inputs.grad is not None
     return found.detach().float(), inputs.grad.float()

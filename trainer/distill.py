@@ -26,7 +26,7 @@ from trainer.head import Body
 from trainer.log import FILE
 from trainer.masking import mask
 from trainer.model import Electra, Encoder
-from trainer.objectives import Batch, sample
+from trainer.objectives import Batch, columns, sample
 from trainer.optimizer import Optimizer
 from trainer.plan import Plan
 from trainer.stream import key
@@ -145,7 +145,8 @@ def corrupted(teacher: Teacher, batch: Batch, allowed: Tensor) -> Tensor:
         return batch.tokens
     embedded = whole.embeddings(batch.inputs, batch.positions, batch.types)
     rows = whole.filled(whole.generator(embedded, see(batch.sequences)).flatten(0, 1)[batch.chosen])
-    sampled = sample(rows @ whole.embeddings.tokens.weight.T + whole.generator_bias, batch.noise, allowed)
+    shares = (rows @ whole.embeddings.tokens.weight.T + whole.generator_bias).float().softmax(1)
+    sampled = sample(shares, batch.noise, allowed, columns(len(allowed), allowed.device))
     return batch.tokens.view(-1).index_copy(0, batch.chosen, sampled).view_as(batch.tokens)
 
 

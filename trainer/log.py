@@ -26,7 +26,7 @@ class Log:
 
     def __init__(self, run: Run, tensorboard: bool = False):
         self.run, self.path = run, f"{run.output}/{FILE}"
-        self.timed, self.begun = self._count(run.tally, "tokens"), time.monotonic()
+        self.timed, self.begun = self._count(run.tally, "read"), time.monotonic()
         self.latest: dict = {}
         self.board = _board(run) if tensorboard and run.world.first else None
         if run.world.first:
@@ -43,7 +43,7 @@ class Log:
         run, s = self.run, self.run.settings
         tally = run.gather()
         self.latest = run.figures(tally)
-        tokens, seen = self._count(tally, "tokens"), self._count(tally, "seen")
+        tokens, seen = self._count(tally, "read"), self._count(tally, "seen")
         rate = (tokens - self.timed) / max(1e-9, time.monotonic() - self.begun)
         self._write(
             split="training",

@@ -87,12 +87,12 @@ def crop(sequences: np.ndarray, index: np.ndarray, seed: int) -> np.ndarray:
 def draw(lengths: np.ndarray, owner: np.ndarray, order: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Words in random order until each window has `wanted` tokens, skipping those that no longer fit.
 
-    lengths, owner (window), order (random): (words,). wanted: (windows,). Returns (words,) bool. If whole words do
-    not add up to the number, the rest is left out or one word more taken, whichever is nearer; at least one word.
+    lengths, owner (window), order (64 random bits): (words,). wanted: (windows,). Returns (words,) bool. If whole words
+    do not add up to the number, the rest is left out or one word more taken, whichever is nearer; at least one word.
     """
     taken = np.zeros(len(lengths), bool)
     left = wanted.copy()
-    queue = np.lexsort((order, owner))
+    queue = _queue(order, owner, len(wanted))
     sums = np.cumsum(lengths[queue])
     counts = np.bincount(owner, minlength=len(wanted))
     before = np.concatenate([[0], sums])[np.cumsum(counts) - counts]
@@ -105,6 +105,18 @@ def draw(lengths: np.ndarray, owner: np.ndarray, order: np.ndarray, wanted: np.n
         left[owner[first]] -= lengths[first]
         queue = queue[~taken[queue]]
     return taken | _one_more(lengths, owner, order, taken, left, wanted)
+
+
+def _queue(order: np.ndarray, owner: np.ndarray, windows: int) -> np.ndarray:
+    """The words by window, those of a window by the first bits of their order and then their number. All three in one
+    integer: such are sorted eight times as fast as np.lexsort sorts columns."""
+    low = len(order).bit_length()
+    middle = 64 - low - windows.bit_length()
+    keys = owner.astype(np.uint64) << np.uint64(low + middle)
+    keys |= order >> np.uint64(64 - middle) << np.uint64(low)
+    keys |= np.arange(len(order), dtype=np.uint64)
+    keys.sort()
+    return (keys & np.uint64((1 << low) - 1)).astype(np.int64)
 
 
 def _one_more(lengths, owner, order, taken, left, wanted) -> np.ndarray:

@@ -100,6 +100,12 @@ def norm(width: int) -> nn.LayerNorm:
     return nn.LayerNorm(width, eps=EPSILON)
 
 
+def add(states: Tensor, change: Tensor, norm: nn.LayerNorm) -> Tensor:
+    """The normalized sum, which leaves in the precision of `change`: autocast would hand the next layer fp32, which it
+    had to read twice, as it is and as bf16."""
+    return norm(states + change).to(change.dtype)
+
+
 class Embeddings(nn.Module):
     """Sum of token, position and type embeddings, normalized: (B, S) -> (B, S, E)."""
 
@@ -131,7 +137,7 @@ class Attention(nn.Module):
 
     def forward(self, states: Tensor, sight: Sight) -> Tensor:
         query, key, value = self.split(states)
-        return self.norm(states + self.out(attend(query, key, value, sight).flatten(2)))
+        return add(states, self.out(attend(query, key, value, sight).flatten(2)), self.norm)
 
 
 class FeedForward(nn.Module):
@@ -144,7 +150,7 @@ class FeedForward(nn.Module):
         self.norm = norm(width)
 
     def forward(self, states: Tensor) -> Tensor:
-        return self.norm(states + self.narrow(functional.gelu(self.wide(states))))
+        return add(states, self.narrow(functional.gelu(self.wide(states))), self.norm)
 
 
 class Encoder(nn.Module):
@@ -173,6 +179,11 @@ class Encoder(nn.Module):
             states = self.attention(k)(states, sight)
             states = self.feed_forwards[k % len(self.feed_forwards)](states)
         return states
+
+    def compile_layers(self) -> None:
+        """Each layer's halves by themselves: layers of one shape are compiled once, shared or not."""
+        for half in (*self.attentions, *self.feed_forwards):
+            half.compile(dynamic=False)
 
     def attention(self, layer: int) -> Attention:
         found = self.attentions[layer % len(self.attentions)]

@@ -72,6 +72,14 @@ class Optimizer:
         self.clear()
         return length, finite
 
+    def gather(self, total: Callable[[Tensor], Tensor]) -> None:
+        """Every process gets the sum of all gradients. total: of a tensor, in place."""
+        if self.size > 1:
+            found = [w.grad for w in self.names.values() if w.grad is not None]
+            whole = total(torch.cat([g.flatten() for g in found]))
+            for gradient, part in zip(found, whole.split([g.numel() for g in found]), strict=True):
+                gradient.copy_(part.view_as(gradient))
+
     def clear(self) -> None:
         """Forget the gradient."""
         for weight in self.names.values():

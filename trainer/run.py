@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from torch.nn.parallel import DistributedDataParallel
 
 from corpus.terminal import StepError, UserError, size
 from trainer import attention, checkpoint, cost, model, transplant
@@ -17,6 +16,7 @@ from trainer.masking import crop, mask
 from trainer.objectives import Batch, Pretraining
 from trainer.optimizer import Optimizer
 from trainer.plan import Plan
+from trainer.recorded import Recorded
 from trainer.stream import Windows, key
 from trainer.world import World
 
@@ -46,12 +46,9 @@ class Run:
         self.state = State()
         self.tally, self.since = (tallies.empty(world.device, len(planned.languages)) for _ in TALLIES)
         self._resume()
-        self.learner: torch.nn.Module = self.objective
-        if world.size > 1:
-            self.learner = DistributedDataParallel(self.objective, broadcast_buffers=False)
-        if s.compile:
-            self.model.generator.compile(dynamic=False)
-            self.model.discriminator.compile(dynamic=False)
+        self.recorded: Recorded | None = None
+        if s.compile == "on" or (s.compile == "auto" and world.device.type == "cuda"):
+            self._quicken()
         self.failures, self.norm = 0, 0.0
 
     def _resume(self) -> None:
@@ -65,6 +62,14 @@ class Run:
         if self.world.first:
             self.tally, self.since = (saved[name].to(self.world.device) for name in TALLIES)
 
+    def _quicken(self) -> None:
+        """Layers are compiled, and on a GPU steps recorded, but for sequence contrast, which is among all sequences."""
+        for encoder in (self.model.generator, self.model.discriminator):
+            encoder.compile_layers()
+        self.model.discriminator_head.compile(dynamic=False)
+        if self.world.device.type == "cuda" and "contrast" not in self.plan.active:
+            self.recorded = Recorded(self._loss, self.optimizer.names.values(), self.settings.accumulate == 1)
+
     def batch(self, step: int) -> list[Batch]:
         """This process's share of a global batch, in as many parts as are accumulated."""
         s = self.settings
@@ -72,7 +77,8 @@ class Run:
         index = step * s.batch + self.world.rank * share + np.arange(share)
         hidden = self.plan.mask.at(step)
         parts = np.split(index, s.accumulate)
-        return [masked(self.plan, self.plan.source.batch(i), i, hidden, self.world.device) for i in parts]
+        even = self.recorded is not None
+        return [masked(self.plan, self.plan.source.batch(i), i, hidden, self.world.device, even) for i in parts]
 
     def low(self) -> torch.autocast:
         """The arithmetic of the forward pass."""
@@ -82,11 +88,13 @@ class Run:
         """Loss, gradient, update; a gradient that is not finite is skipped and counted."""
         s, state = self.settings, self.state
         counts = self.world.sum(torch.stack([b.counts() for b in parts]).sum(0))
-        weights, tally = self.plan.weights(state.step), torch.zeros_like(self.tally)
-        for number, batch in enumerate(parts):
-            if isinstance(self.learner, DistributedDataParallel):
-                self.learner.require_backward_grad_sync = number == len(parts) - 1
+        weights, tally = (
+            torch.tensor(self.plan.weights(state.step), device=self.world.device),
+            torch.zeros_like(self.tally),
+        )
+        for batch in parts:
             tally += self._backward(batch, counts, weights)
+        self.optimizer.gather(self.world.sum)
         rate = s.learning_rate * optimizers.rate(state.step, s.steps, s.warmup, s.cooldown)
         self.norm, finite = self.optimizer.update(rate)
         state.step += 1
@@ -98,27 +106,31 @@ class Run:
         if self.failures >= HOPELESS:
             raise StepError(f"{self.output}: no finite gradient in {HOPELESS} steps; lower --learning-rate")
 
-    def _backward(self, batch: Batch, counts: torch.Tensor, weights: Sequence[float]) -> torch.Tensor:
+    def _loss(self, batch: Batch, counts: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(this process's part of the mean, tally)."""
+        with self.low():
+            return self.objective(batch, counts, weights)
+
+    def _backward(self, batch: Batch, counts: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """The tally of a part of the batch, whose gradient is added. Errors: UserError if memory does not do."""
         try:
-            with self.low():
-                loss, tally = self.learner(batch, counts, weights)
-            (loss * self.world.size).backward()  # processes' gradients are averaged, their losses are parts of a mean
+            if self.recorded:
+                return self.recorded(batch, counts, weights)
+            loss, tally = self._loss(batch, counts, weights)
+            loss.backward()
             return tally
         except RuntimeError as error:
             if not is_memory(error):
                 raise
         raise UserError(self._too_little(batch, counts, weights))
 
-    def _too_little(self, batch: Batch, counts: torch.Tensor, weights: Sequence[float]) -> str:
+    def _too_little(self, batch: Batch, counts: torch.Tensor, weights: torch.Tensor) -> str:
         """What to do about too little memory: the largest part of the batch that does is found by trying."""
-        count = len(batch.tokens)
+        count, self.recorded = len(batch.tokens), None
         for windows in (count // k for k in range(2, count + 1) if count % k == 0):
             self.optimizer.clear()
             try:
-                with self.low():
-                    loss, _ = self.objective(halves(batch, windows), counts, weights)
-                loss.backward()
+                self._loss(halves(batch, windows), counts, weights)[0].backward()
             except RuntimeError as error:
                 if not is_memory(error):
                     raise
@@ -148,17 +160,18 @@ class Run:
     def by_language(self, tally: torch.Tensor) -> dict[str, dict]:
         """Figures of each language that has any."""
         rows = zip(self.plan.languages, tally, strict=True)
-        return {name: self.figures(row) for name, row in rows if row[tallies.SUMS.index("tokens")] > 0}
+        return {name: self.figures(row) for name, row in rows if row[tallies.SUMS.index("read")] > 0}
 
     @torch.no_grad()
     def validate(self) -> torch.Tensor:
         """Sums over the first windows of each language held back."""
-        weights = self.plan.weights(self.state.step)
+        weights = torch.tensor(self.plan.weights(self.state.step), device=self.world.device)
         tally = tallies.empty(self.world.device, len(self.plan.languages))
         most = max(1, self.settings.batch // (self.world.size * self.settings.accumulate))
         for batch in held_out(self.plan, VALIDATION, most, self.world.device, self.world.rank, self.world.size):
-            with self.low():
-                tally += self.objective(batch, batch.counts(), weights)[1]
+            # compiled for batches of one shape with gradients, which these are not
+            with torch.compiler.set_stance("force_eager"):
+                tally += self._loss(batch, batch.counts(), weights)[1]
         return self.world.sum(tally)
 
     def save(self) -> None:
@@ -169,13 +182,16 @@ class Run:
             checkpoint.prune(self.output, self.settings.keep, self.state.best_step)
 
 
-def masked(planned: Plan, windows: Windows, index: np.ndarray, share: float, device: torch.device) -> Batch:
-    """index: the windows' samples. share: of the tokens that the generator has to fill in."""
+def masked(
+    planned: Plan, windows: Windows, index: np.ndarray, share: float, device: torch.device, even: bool = False
+) -> Batch:
+    """index: the windows' samples. share: of the tokens that the generator has to fill in. even: see Batch.of."""
     s, p = planned.settings, planned
     masks = mask(windows.tokens, index, p.word_start, p.pieces.special, share, s.seed, s.ngram)
     language = np.array([p.languages.index(name) for name in windows.languages])
     crops = crop(windows.sequences, index, s.seed) if "contrast" in p.active else None
-    return Batch.of(windows, masks, device, crops=crops, language=language, weight=p.loss_weights[language])
+    weight = p.loss_weights[language]
+    return Batch.of(windows, masks, device, crops=crops, language=language, weight=weight, even=even)
 
 
 def held_out(

@@ -11,8 +11,11 @@ EDGE = 12.0
 SUMS = (
     "fill_loss", "filled", "fill_hits", "find_loss", "tokens", "replaced", "found", "alarms", "order_loss", "pairs",
     "order_hits", "contrast_loss", "contrasted", "contrast_hits", "language_loss", "told", "language_hits", "seen",
+    "read",
 )  # fmt: skip
-"""What a tally counts, in nats and places: masked places, replaced tokens, replaced and found, called replaced, ..."""
+"""What a tally counts, in nats and places: masked places, replaced tokens, replaced and found, called replaced, ...;
+last pairs of tokens that see each other, and all tokens, whether there is a discriminator or not."""
+LOSSES = ("fill_loss", "find_loss", "order_loss", "contrast_loss", "language_loss")
 
 NAMED = len(SUMS)
 COUNTS = ("filled", "tokens", "pairs", "contrasted", "told")
@@ -20,29 +23,23 @@ COUNTS = ("filled", "tokens", "pairs", "contrasted", "told")
 
 
 @torch.no_grad()
-def count(parts, logits, replaced, batch, languages) -> Tensor:
+def count(parts, logits: Tensor | None, replaced: Tensor, batch, languages: int) -> Tensor:
     """(languages, NAMED + 2 BINS) float64: SUMS, then the histograms of the logits of real and of replaced tokens."""
-    tally, real = empty(logits.device, languages), batch.sequences > 0
+    tally, real = empty(replaced.device, languages), batch.sequences > 0
 
-    def add(name: str, values: Tensor, window: Tensor) -> None:
-        tally[:, SUMS.index(name)].index_add_(0, batch.language[window], values.double())
+    def add(name: str, sums: Tensor, language: Tensor) -> None:
+        first = SUMS.index(name)
+        tally[:, first : first + sums.shape[1]].index_add_(0, language, sums)
 
-    names = (("fill_loss", "filled", "fill_hits"), ("find_loss", "tokens", ""), ("order_loss", "pairs", "order_hits"),
-             ("contrast_loss", "contrasted", "contrast_hits"), ("language_loss", "told", "language_hits"))  # fmt: skip
-    for (loss, count, hits), (_, losses, hit, window) in zip(names, parts, strict=True):
-        add(loss, losses.detach(), window)
-        add(count, torch.ones_like(losses), window)
-        if hits:
-            add(hits, hit, window)
-    called, windows = (logits > 0) & real, torch.arange(len(logits), device=logits.device)
-    for name, values in (("replaced", replaced), ("found", called & replaced), ("alarms", called)):
-        add(name, (values & real).sum(1), windows)
-    add("seen", batch.seen, windows)
-    place = ((logits.float() + EDGE) * (BINS / (2 * EDGE))).nan_to_num(0).clamp(0, BINS - 1).long() + BINS * replaced
-    place = (place + batch.language[:, None] * 2 * BINS)[real]
-    histogram = torch.zeros(languages * 2 * BINS, dtype=torch.float64, device=logits.device)
-    histogram.index_add_(0, place, torch.ones_like(place, dtype=torch.float64))
-    tally[:, NAMED:] += histogram.view(languages, 2 * BINS)
+    for name, part in zip(LOSSES, parts, strict=True):
+        add(name, part.sums, batch.language[part.window])
+    add("seen", torch.stack([batch.seen, real.sum(1).double()], 1), batch.language)
+    if logits is not None:
+        place = ((logits + EDGE) * (BINS / (2 * EDGE))).nan_to_num(0).clamp(0, BINS - 1).long() + BINS * replaced
+        place = (place + batch.language[:, None] * 2 * BINS).flatten()
+        histogram = torch.zeros(languages * 2 * BINS, dtype=torch.float64, device=logits.device)
+        histogram.index_add_(0, place, real.flatten().double())
+        tally[:, NAMED:] += histogram.view(languages, 2 * BINS)
     return tally
 
 
@@ -67,8 +64,7 @@ def figures(tally: Tensor, weights: Sequence[float]) -> dict[str, float | None]:
     def ratio(a: str, b: str) -> float | None:
         return s[a] / s[b] if s[b] else None
 
-    losses = ("fill_loss", "find_loss", "order_loss", "contrast_loss", "language_loss")
-    means = [ratio(a, b) for a, b in zip(losses, COUNTS, strict=True)]
+    means = [ratio(a, b) for a, b in zip(LOSSES, COUNTS, strict=True)]
     histograms = tally[NAMED:].view(2, BINS).cpu()
     found = {
         "loss": sum(w * (m or 0.0) for w, m in zip(weights, means, strict=True)),
