@@ -248,24 +248,33 @@ def _shard_mark(path: str) -> str:
 
 
 def _write_shard(plan: Plan, job: Job, path: str, mark: str) -> None:
-    """Copy the pieces' tokens one after the other into a scratch file and wrap it as one batch, so that the memory
-    taken does not depend on the shard's size."""
+    """The pieces one after the other, as one batch."""
     lengths, parts, rows = [], [], []
-    with tempfile.TemporaryFile() as scratch, storage.writing(path) as temporary:
+
+    def tokens() -> Iterator[np.ndarray]:
         for piece in plan.pieces:
             batch = _piece(job.token_part(piece.run), piece.batch, job.fingerprint)
-            tokens, offsets = shards.flat(batch.column("tokens"))
-            tokens.tofile(scratch)
+            values, offsets = shards.flat(batch.column("tokens"))
             lengths.append(np.diff(offsets))
             parts.append(batch.column("part").to_numpy())
             rows.append(batch.column("row").to_numpy())
-            dtype = tokens.dtype
-        scratch.flush()
-        values = np.memmap(scratch, dtype, "r") if scratch.tell() else np.zeros(0, dtype)
+            yield values
+
+    with storage.writing(path) as temporary:
+        values = next(tokens()) if len(plan.pieces) == 1 else _joined(tokens())
         record = shards.batch(values, *(np.concatenate(x) for x in (lengths, parts, rows)))
         plan_ = record.schema.with_metadata(document.metadata(fingerprint=mark))
         with pa.ipc.new_file(temporary, plan_) as writer:
             writer.write_batch(record.replace_schema_metadata(plan_.metadata))
+
+
+def _joined(arrays: Iterator[np.ndarray]) -> np.ndarray:
+    """One array of several, in a scratch file that is mapped, so that the memory taken does not depend on its size."""
+    with tempfile.TemporaryFile() as scratch:
+        for values in arrays:
+            values.tofile(scratch)
+        scratch.flush()
+        return np.memmap(scratch, values.dtype, "r") if scratch.tell() else values
 
 
 def _piece(path: str, number: int, mark: str) -> pa.RecordBatch:
