@@ -42,6 +42,7 @@ SENTENCES = 12  # of train-text that make a document
 KINDS = {"rtd": ("mlm=1,rtd=50", "", 1e-3), "mlm": ("mlm=1", "depth=1", 2e-3)}
 """Objectives, shape, and the learning rate that did best by its own loss in trials of 300 steps, of 1, 2 and 4e-3."""
 ORDER = "mlm=1,rtd=50,order=20"
+PARTS = ("tasks", "alignment", "student", "fusion", "order", "drawn")
 
 
 def main(arguments: list[str] | None = None) -> dict:
@@ -50,18 +51,14 @@ def main(arguments: list[str] | None = None) -> dict:
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--size", default="tiny")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--device", default="cpu", help="where the models are pretrained")
+    parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS)
     names = parser.parse_args(arguments)
     found: dict = {}
     corpus(names.folder)
-    for seed in range(names.seeds):
-        for kind, (wanted, shape, rate) in KINDS.items():
-            model = pretrained(names, f"{kind}-{seed}", wanted, seed, "--shape", shape, "--learning-rate", rate)
-            found[model.name] = {**validation(model), "sib": sib(names.folder, model, seed)}
-    tell_tasks(names, found)
-    for tell in (alignment, student, fusion):
-        found[tell.__name__] = tell(names)
-    found["order"] = [order(names, seed) for seed in range(names.seeds)]
-    found["drawn"] = drawn(names)
+    for part in names.only:
+        found[part] = globals()[part](names)
     (names.folder / "learning.json").write_text(json.dumps(found, indent=1) + "\n")
     return found
 
@@ -118,8 +115,10 @@ def gold() -> Iterator[dict]:
 def pretrained(names, name: str, wanted: str, seed: int, *more, steps: int = 0) -> Path:
     """steps: those of the budget if 0."""
     model, steps = names.folder / name, steps or names.steps
-    every = ["--steps", steps, "--save-every", steps, "--size", names.size, "--sequence", 128, "--batch", 16]
-    fixed = ["--objectives", wanted, "--seed", seed, "--keep", 1, "--device", "cpu"]
+    if (model / "checkpoints" / f"step-{steps:08d}").exists():
+        return model
+    every = ["--steps", steps, "--save-every", steps, "--size", names.size, "--sequence", 128, "--batch", names.batch]
+    fixed = ["--objectives", wanted, "--seed", seed, "--keep", 1, "--device", names.device]
     run(trainer, "pretrain", names.folder / "out" / "tokens", "--output", model, *every, *fixed, *more)
     return model
 
@@ -132,6 +131,17 @@ def sib(folder: Path, model: Path, seed: int) -> dict:
         flags = ["--languages", ",".join(TASK), "--epochs", 10, "--length", 64, "--tuning-rate", 1e-3, "--seed", seed]
         run(trainer, "finetune", model, "--train", data, "--dev", data, "--output", out, *flags)
     return json.loads((out / "metrics.json").read_text())["figures"]["dev"]
+
+
+def tasks(names) -> dict:
+    """Both kinds on the task, each with all seeds."""
+    found = {}
+    for seed in range(names.seeds):
+        for kind, (wanted, shape, rate) in KINDS.items():
+            model = pretrained(names, f"{kind}-{seed}", wanted, seed, "--shape", shape, "--learning-rate", rate)
+            found[model.name] = {**validation(model), "sib": sib(names.folder, model, seed)}
+    tell_tasks(names, found)
+    return found
 
 
 def validation(model: Path) -> dict:
@@ -209,7 +219,11 @@ def drawn(names) -> dict:
     return {"accuracy": [float(r.mean()) for r in rows["drawn"]]}
 
 
-def order(names, seed: int) -> dict:
+def order(names) -> list[dict]:
+    return [order_of(names, seed) for seed in range(names.seeds)]
+
+
+def order_of(names, seed: int) -> dict:
     """Share of the pairs of segments of English pages held back whose order is told."""
     flags = ["--language-weights", "eng_Latn=1", "--learning-rate", 1e-3]
     model = str(pretrained(names, f"order-{seed}", ORDER, seed, *flags))

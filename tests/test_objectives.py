@@ -54,7 +54,7 @@ def drawn(logits, noise, allowed):
 @pytest.mark.parametrize("chunk", [300, 300 * 7, 1 << 25])
 def test_fill_is_cross_entropy_with_its_gradient(monkeypatch, chunk):
     """Loss, gradients and hits of the chunked function equal the plain ones, however few rows a chunk has."""
-    monkeypatch.setattr(objectives, "LOGITS", chunk)
+    monkeypatch.setattr(objectives, "LOGITS", {"cpu": chunk})
     (h, table, bias), targets = rows()
     weight = torch.rand(40) + 0.5
     noise = torch.arange(40, dtype=torch.int32)

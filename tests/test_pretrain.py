@@ -26,6 +26,7 @@ from trainer.plan import plan, rehearse
 from trainer.run import Run
 
 ROOT = Path(__file__).resolve().parents[1]
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -239,6 +240,25 @@ def test_too_little_memory_names_what_fits(folder, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="1 fit: --accumulate 4") as caught:
         run(folder, tmp_path / "model")
     assert "\n" not in str(caught.value)
+
+
+def test_what_cannot_be_recorded_is_trained_all_the_same(folder, tmp_path, capsys):
+    """A GPU that refuses: one line, then the losses of a run that never tried."""
+    made = [runs.Run(plan(folder, quick(), Vocabulary()), runs.World(0, 1, CPU), str(tmp_path / n)) for n in "ab"]
+
+    def refuse(batch, counts, weights):
+        raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+    made[0].recorded = refuse
+    for run_ in made:
+        for step in range(3):
+            run_.step(run_.batch(step))
+    found = [r.figures(r.gather()) for r in made]
+    assert found[0]["loss"] == pytest.approx(found[1]["loss"], rel=1e-5)
+    assert made[0].recorded is None
+    told = capsys.readouterr().err
+    assert told.count("cannot be recorded on this GPU") == 1
+    assert "and more" not in told
 
 
 def test_tensorboard_needs_its_package_or_writes(folder, tmp_path):

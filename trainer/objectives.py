@@ -4,6 +4,7 @@ All losses are sums with the counts beside them, so that any split of a batch ov
 """
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -20,7 +21,8 @@ from trainer.model import Electra
 from trainer.stream import PAD, Windows
 from trainer.tally import COUNTS
 
-LOGITS = 1 << 25  # values of rows x vocabulary that exist at one time (128 MiB in fp32)
+LOGITS = {"cpu": 1 << 25, "cuda": 1 << 26}  # values of rows x vocabulary that exist at one time
+PARTS = 8  # of a row of them; with a row by itself a GPU has too few sums to do at a time
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,9 @@ class Batch:
         """crops: see masking.crop. language: (B,) int, weight: (B,) float, of the windows; absent: none, 0, 1. even:
         with places that are none and a number of runs that is rounded up, so that few shapes come about."""
 
-        def move(array, kind, nothing=None):
+        def move(array, kind, nothing=None, up=room):
             if even and nothing is not None:
-                array = np.pad(array, (0, rounded(len(array)) - len(array)), constant_values=nothing)
+                array = np.pad(array, (0, up(len(array)) - len(array)), constant_values=nothing)
             tensor = torch.from_numpy(np.ascontiguousarray(array))
             if device.type == "cuda":
                 tensor = tensor.pin_memory()
@@ -72,8 +74,8 @@ class Batch:
             sequences=move(windows.sequences, long),
             positions=move(windows.positions, long),
             types=move(windows.types, long),
-            chosen=move(masks.chosen, long, -1),
-            noise=move(masks.noise, torch.int32, 0),
+            chosen=move(masks.chosen, long, -1, rounded),
+            noise=move(masks.noise, torch.int32, 0, rounded),
             pairs=move(windows.pairs, long, -1),
             swapped=move(windows.swapped, torch.float32, 0),
             starts=move(np.flatnonzero((windows.positions == 0) & (windows.sequences > 0)), long, -1),
@@ -136,18 +138,25 @@ def sample(share: Tensor, noise: Tensor, allowed: Tensor, own: Tensor) -> Tensor
     to come, so the Gumbel-max of ELECTRA's code (log share - log time) without its second logarithm.
 
     share: (R, V), of any sum. noise: (R,) int32. allowed: (V,) bool. own: see `columns`. Returns (R,) int64."""
-    return share.div(exponential(noise, own)).masked_fill_(~allowed, -1.0).argmax(1)
+    first, place = _parts(share.div(exponential(noise, own)).masked_fill_(~allowed, -1.0)).max(2)
+    part = first.argmax(1, keepdim=True)
+    return (part * (share.shape[1] // first.shape[1]) + place.gather(1, part)).squeeze(1)
+
+
+def _parts(values: Tensor) -> Tensor:
+    """(R, V) -> (R, P, V / P)."""
+    return values.unflatten(1, (math.gcd(PARTS, values.shape[1]), -1))
 
 
 def _chunk(rows, table, bias, targets, noise, own, allowed, weight):
     """Losses (R,), samples, hits, and weight times softmax (R, V), which is the gradient of the weighted losses in the
     logits but for the targets' own part."""
     logits = (rows @ table.T).float().add_(bias)
-    hit, whole = logits.argmax(1) == targets, logits.logsumexp(1)
-    losses = whole - logits.gather(1, targets[:, None]).squeeze(1)
+    whole, most = _parts(logits).logsumexp(2).logsumexp(1), _parts(logits).amax(2).amax(1)
+    target = logits.gather(1, targets[:, None]).squeeze(1)
     share = logits.sub_(whole[:, None]).exp_()
     sampled = sample(share, noise, allowed, own)
-    return losses, sampled, hit, share.mul_(weight[:, None]).to(table.dtype)
+    return whole - target, sampled, target >= most, share.mul_(weight[:, None]).to(table.dtype)
 
 
 @functools.cache
@@ -166,7 +175,7 @@ class _Fill(torch.autograd.Function):
         if torch.is_autocast_enabled(rows.device.type):
             rows, table = (t.to(torch.get_autocast_dtype(rows.device.type)) for t in (rows, table))
         losses, samples, hits = [], [], []
-        step, own = max(1, LOGITS // len(table)), columns(len(table), table.device)
+        step, own = max(1, LOGITS[rows.device.type] // len(table)), columns(len(table), table.device)
         quick = rows.is_cuda and len(rows) > 0
         for start in range(0, len(rows), step):
             now = slice(start, start + step)

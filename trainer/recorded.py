@@ -1,10 +1,11 @@
 """A step's kernels recorded once and started all together (CUDA graphs).
 
-Python starts the 2,500 kernels of a step one by one in 110 ms or more; a small model's take an H200 65 ms, a base's
-115. What is recorded holds for batches of the same shapes, which `Batch.of(even=True)` makes few of.
+Python starts the 2,500 kernels of a step one by one in 110 ms or more, which is as long as a base model's take an H200,
+and longer than a small one's. What is recorded holds for batches of the same shapes; `Batch.of(even=True)` makes few.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -17,15 +18,16 @@ MOST = 32  # shapes whose recordings are kept; a share of masks that changes fro
 TRIALS = 2  # runs before a recording, in which kernels are compiled and chosen
 
 Loss = Callable[[Batch, Tensor, Tensor], tuple[Tensor, Tensor]]
+Outputs = list[Tensor | None]
 
 
 class Recording(NamedTuple):
-    """inputs: the tensors that are read. gradients: of the weights, None for those that have none."""
+    """play: reads the inputs, overwrites the outputs: gradients of the weights, None for those that have none, and the
+    tally."""
 
-    graph: torch.cuda.CUDAGraph
+    play: Callable[[], None]
     inputs: list[Tensor]
-    gradients: list[Tensor | None]
-    tally: Tensor
+    outputs: Outputs
 
 
 class Recorded:
@@ -35,7 +37,6 @@ class Recorded:
     def __init__(self, loss: Loss, weights: Iterable[nn.Parameter], once: bool):
         self.loss, self.weights, self.once = loss, [w for w in weights if w.requires_grad], once
         self.kept: dict[tuple, Recording] = {}
-        self.pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, batch: Batch, counts: Tensor, weights: Tensor) -> Tensor:
         """The tally, until the next call; gradients are added to the weights' `grad`."""
@@ -47,30 +48,24 @@ class Recorded:
             self.kept[shapes] = self._record(batch, counts, weights)
         made = self.kept[shapes]
         torch._foreach_copy_(made.inputs, given)
-        made.graph.replay()
-        self._add(made.gradients)
-        return made.tally
+        made.play()
+        *gradients, tally = made.outputs
+        assert tally is not None
+        self._add(gradients)
+        return tally
 
     def _record(self, batch: Batch, counts: Tensor, weights: Tensor) -> Recording:
         own = copied(batch)
         inputs = [*tensors(own), counts.clone(), weights.clone()]
-        aside, main = torch.cuda.Stream(), torch.cuda.current_stream()
-        aside.wait_stream(main)
-        with torch.cuda.stream(aside):
-            for _ in range(TRIALS):
-                self._gradients(own, *inputs[-2:])
-        main.wait_stream(aside)
-        graph = torch.cuda.CUDAGraph()
-        # other threads may allocate memory and copy meanwhile: the next batches
-        with torch.cuda.graph(graph, pool=self.pool, capture_error_mode="thread_local"):
-            gradients, tally = self._gradients(own, *inputs[-2:])
-        return Recording(graph, inputs, gradients, tally)
 
-    def _gradients(self, batch: Batch, counts: Tensor, weights: Tensor) -> tuple[list[Tensor | None], Tensor]:
-        loss, tally = self.loss(batch, counts, weights)
-        return list(torch.autograd.grad(loss, self.weights, allow_unused=True)), tally
+        def gradients() -> Outputs:
+            loss, tally = self.loss(own, *inputs[-2:])
+            return [*torch.autograd.grad(loss, self.weights, allow_unused=True), tally]
 
-    def _add(self, gradients: list[Tensor | None]) -> None:
+        play, outputs = record(gradients)
+        return Recording(play, inputs, outputs)
+
+    def _add(self, gradients: Outputs) -> None:
         for weight, gradient in zip(self.weights, gradients, strict=True):
             if gradient is None:
                 continue
@@ -78,6 +73,27 @@ class Recorded:
                 weight.grad = gradient if self.once else gradient.clone()
             else:
                 weight.grad += gradient
+
+
+@functools.cache
+def pool():
+    """Memory that all recordings share: one is played at a time, and what comes out of it is used before the next."""
+    return torch.cuda.graph_pool_handle()
+
+
+def record(call: Callable[[], Outputs]) -> tuple[Callable[[], None], Outputs]:
+    """(what does again what `call` did on the GPU, its outputs)."""
+    aside, main = torch.cuda.Stream(), torch.cuda.current_stream()
+    aside.wait_stream(main)
+    with torch.cuda.stream(aside):
+        for _ in range(TRIALS):
+            call()
+    main.wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    # other threads may allocate memory and copy meanwhile: the next batches
+    with torch.cuda.graph(graph, pool=pool(), capture_error_mode="thread_local"):
+        outputs = call()
+    return graph.replay, outputs
 
 
 def tensors(batch: Batch) -> list[Tensor]:

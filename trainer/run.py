@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from corpus.terminal import StepError, UserError, size
+from corpus.terminal import StepError, UserError, say, size
 from trainer import attention, checkpoint, cost, model, transplant
 from trainer import optimizer as optimizers
 from trainer import tally as tallies
@@ -120,9 +120,14 @@ class Run:
             loss.backward()
             return tally
         except RuntimeError as error:
-            if not is_memory(error):
+            if not is_memory(error) and not self.recorded:
                 raise
-        raise UserError(self._too_little(batch, counts, weights))
+            reason = "" if is_memory(error) else str(error).splitlines()[0][:80]
+        if not reason:
+            raise UserError(self._too_little(batch, counts, weights))
+        say(f"steps cannot be recorded on this GPU and are slower ({reason})")
+        self.recorded = None
+        return self._backward(batch, counts, weights)
 
     def _too_little(self, batch: Batch, counts: torch.Tensor, weights: torch.Tensor) -> str:
         """What to do about too little memory: the largest part of the batch that does is found by trying."""
