@@ -6,7 +6,7 @@ BIN := .venv/bin
 
 setup: .venv/made
 
-.venv/made: setup.py constraints.txt $(wildcard pipeline/*.[ch] trainer/*.c)
+.venv/made: setup.py constraints.txt $(wildcard pipeline/*.[ch] tokenizer/*.c trainer/*.c)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev,export,content]'

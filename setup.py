@@ -36,8 +36,16 @@ setup(
     license="Apache-2.0 AND CC-BY-SA-4.0",  # the second: pipeline/models/language*.bin
     python_requires=">=3.11,<3.14",
     packages=["corpus", "pipeline", "tokenizer", "trainer"],
-    package_data={"pipeline": ["*.tsv", "models/*", "*.pyi", "*.c", "*.h"], "trainer": ["*.pyi", "*.c"]},
-    ext_modules=[*(extension(name) for name in NATIVE), extension("windows", "trainer")],
+    package_data={
+        "pipeline": ["*.tsv", "models/*", "*.pyi", "*.c", "*.h"],
+        "tokenizer": ["*.pyi", "*.c"],
+        "trainer": ["*.pyi", "*.c"],
+    },
+    ext_modules=[
+        *(extension(name) for name in NATIVE),
+        extension("pieces", "tokenizer"),
+        extension("windows", "trainer"),
+    ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
     install_requires=[
         "apache-beam>=2.77,<3",

@@ -1,8 +1,9 @@
-"""tokenize beside SentencePiece alone: python -m benchmarks.tokenize VOCABULARY [--megabytes 80] [--rounds 5]
+"""tokenize beside SentencePiece alone: python -m benchmarks.tokenize VOCABULARY [--megabytes 80 | --once] [--rounds 5]
 
 Corpus: the real pages beside the checkout, then documents of forty openly licensed sentences in one of 24 languages,
-drawn again and again in another order, until so much text is extracted; all through our own extract and select. Then in
-turn, each in a process of its own, one worker:
+drawn again and again in another order, until so much text is extracted; all through our own extract and select. With
+--once each sentence of all languages stands in one document, so that only the words repeat, as they do in any text.
+Then in turn, each in a process of its own, one worker:
 
   ours     steps.run_tokenize: documents and selection read, encoded, token parts and shards written, checksums
   theirs   SentencePiece's encode_as_numpy, one thread, of the very same texts in lists of 1,024, which lie in memory
@@ -31,6 +32,7 @@ from pathlib import Path
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 LANGUAGES, SENTENCES, LIST = 24, 40, 1024
+ONCE = -1  # instead of an amount of text
 FEW = 30  # documents of the corpus that tells start-up
 
 Used = tuple[float, float]
@@ -38,14 +40,15 @@ Used = tuple[float, float]
 
 
 def documents(characters: int) -> Iterator[dict]:
-    """Sentences of the languages with most of them, shuffled anew each time round."""
+    """Sentences of the languages with most of them, shuffled anew each time round; ONCE: of all, one time."""
     sentences: dict[str, list[str]] = defaultdict(list)
     with lzma.open(SHARED / "language" / "train-text.tsv.xz", "rt", encoding="utf-8") as lines:
         next(lines)
         for line in lines:
             label, _, text = line.rstrip("\n").split("\t")
             sentences[label].append(text)
-    largest = sorted(sentences, key=lambda k: (-sum(map(len, sentences[k])), k))[:LANGUAGES]
+    largest = sorted(sentences, key=lambda k: (-sum(map(len, sentences[k])), k))
+    largest = largest if characters == ONCE else largest[:LANGUAGES]
     draw, made = random.Random(0), 0
     for turn in itertools.count():
         for label in largest:
@@ -54,8 +57,10 @@ def documents(characters: int) -> Iterator[dict]:
             for k in range(0, len(some), SENTENCES):
                 text = "\n".join(some[k : k + SENTENCES])
                 yield {"text": text, "url": f"https://{label.replace('_', '-')}-{turn}-{k}.example/"}
-                if (made := made + len(text)) > characters:
+                if (made := made + len(text)) > characters > ONCE:
                     return
+        if characters == ONCE:
+            return
 
 
 def corpus(folder: Path, characters: int, pages: bool = True) -> Path:
@@ -132,6 +137,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("vocabulary", help="a folder that python -m tokenizer train made")
     parser.add_argument("--megabytes", type=int, default=80)
+    parser.add_argument("--once", action="store_true")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", type=Path, help="where the corpus is made and stays")
     parser.add_argument("--one", choices=("ours", "theirs"), help=argparse.SUPPRESS)
@@ -147,14 +153,16 @@ def main() -> None:
 
 def corpora(names: argparse.Namespace) -> tuple[Path, Path]:
     """(of a few documents, of many)."""
-    large = names.folder / f"corpus-{names.megabytes * 1_000_000}"
-    large = large if large.exists() else corpus(names.folder, names.megabytes * 1_000_000)
+    characters = ONCE if names.once else names.megabytes * 1_000_000
+    large = names.folder / f"corpus-{characters}"
+    large = large if large.exists() else corpus(names.folder, characters)
     small = names.folder / "corpus-0"
     return small if small.exists() else corpus(names.folder, 0, pages=False), large
 
 
 def one(name: str, names: argparse.Namespace) -> Used:
     words = [names.vocabulary, "--one", name, "--folder", str(names.folder), "--megabytes", str(names.megabytes)]
+    words += ["--once"] if names.once else []
     child = subprocess.run(
         [sys.executable, "-m", "benchmarks.tokenize", *words], check=True, stdout=subprocess.PIPE, text=True
     )

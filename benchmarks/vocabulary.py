@@ -4,7 +4,7 @@ FOLDERs are ours; beside them those that installed packages carry (tiktoken-offl
 the npm package js-tiktoken has them, and single bytes. NTREX's development half, in NFC; its file `mya` is written in
 Zawgyi and left out, with --zawgyi converted. Bytes per token over all and for English, premium (tokens / tokens of
 eng-US), byte pieces. Then how fast each encodes, MB of UTF-8 per CPU-second; and of how many texts of all the data
-beside the checkout Hugging Face's ids are others, or do not give the text back.
+beside the checkout SentencePiece's or Hugging Face's ids are others, or ours do not give the text back.
 """
 
 import argparse
@@ -110,10 +110,17 @@ def byte_pieces(folder: str, texts: dict[str, list[str]]) -> tuple[float, str]:
 def rates(folder: str, texts: list[str]) -> Iterator[tuple[str, float]]:
     """(what, MB per CPU-second)."""
     vocabulary = Vocabulary.load(folder)
-    spm = vocabulary._spm
+    spm, cutter = vocabulary._spm, vocabulary._cutter
+
+    def own() -> None:
+        if cutter:
+            cutter._memo.fill(0)  # of words from the round before
+        vocabulary.encode(texts)
+
     calls: dict[str, Callable] = {
         "SentencePiece, lists of ids": lambda: spm.encode([escape(t) for t in texts], num_threads=1),
-        "ours (SentencePiece, arrays)": lambda: vocabulary.encode(texts),
+        "SentencePiece, arrays": lambda: spm.encode_as_numpy([escape(t) for t in texts], num_threads=1),
+        "ours": own,
     }
     if importlib.util.find_spec("tokenizers"):
         import tokenizers
@@ -131,7 +138,8 @@ def rates(folder: str, texts: list[str]) -> Iterator[tuple[str, float]]:
 
 
 def differing(folder: str, texts: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """(file, text) of those that do not come back from their ids, or of which Hugging Face's ids are others."""
+    """(file, text) of those that do not come back from their ids, or of which SentencePiece's or Hugging Face's ids are
+    others."""
     import tokenizers
 
     vocabulary = Vocabulary.load(folder)
@@ -140,9 +148,11 @@ def differing(folder: str, texts: Iterable[tuple[str, str]]) -> Iterator[tuple[s
     texts = iter(texts)
     while some := list(itertools.islice(texts, 256)):
         ids, lengths = vocabulary.encode([text for _, text in some])
+        parts = np.split(ids, np.cumsum(lengths)[:-1])
         theirs = fast.encode_batch_fast([text for _, text in some], add_special_tokens=False)
-        for one, own, other in zip(some, np.split(ids, np.cumsum(lengths)[:-1]), theirs, strict=True):
-            if own.tolist() != other.ids or vocabulary.decode(own) != one[1]:
+        spm = vocabulary._spm.encode([escape(text) for _, text in some], num_threads=1)
+        for one, own, *others in zip(some, parts, spm, theirs, strict=True):
+            if not own.tolist() == others[0] == others[1].ids or vocabulary.decode(own) != one[1]:
                 yield one
 
 
@@ -171,7 +181,7 @@ def main() -> None:
         everything = (pair for pair, _ in zip(shared_texts.texts(), count, strict=False))
         found = [file for file, _ in differing(names.folders[0], everything)]
         told = f"{len(found):,} of {next(count):,} texts {sorted(set(found))}"
-        print(f"{told} have other ids in HF tokenizers, or do not come back from them")
+        print(f"{told} have other ids in SentencePiece or HF tokenizers, or do not come back from them")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,13 @@ from pipeline.items import no_tick
 from pipeline.runs import Run
 from tokenizer.vocabulary import Vocabulary
 
+_SOURCES = (
+    "tokenize.py",
+    "../corpus/shards.py",
+    *(f"../tokenizer/{name}" for name in ("vocabulary.py", "pieces.py", "_pieces.c")),
+)
+"""What decides the bytes of shards."""
+
 _BATCHES_PER_SHARD = 8
 _TEXTS = 1024
 
@@ -75,7 +82,7 @@ def fingerprint(selection: str, vocabulary: str, tokenize: settings.Tokenize, ru
         tokenize.shard_tokens,
         tokenize.run_documents,
         runs,
-        settings.code(os.path.dirname(__file__), "tokenize.py", "../corpus/shards.py", "../tokenizer/vocabulary.py"),
+        settings.code(os.path.dirname(__file__), *_SOURCES),
         document.FORMAT,
         pa.__version__,
     )
@@ -196,17 +203,16 @@ def plan_shards(receipt: dict, shard_tokens: int) -> list[Plan]:
     """The shards that the pieces of all token parts make: pure in kind, in the order of the runs, about
     `shard_tokens` each."""
     found = (Piece(*p) for run in receipt.get("pieces", {}).values() for p in run)
-    pieces = sorted(found, key=lambda p: (p.run, p.batch))
+    groups: dict[tuple[str, bool, int], list[list[Piece]]] = {}
+    for piece in sorted(found, key=lambda p: (p.run, p.batch)):
+        some = groups.setdefault(piece.kind, [[]])
+        if some[-1] and sum(p.tokens for p in some[-1]) + piece.tokens > shard_tokens:
+            some.append([])
+        some[-1].append(piece)
     plans = []
-    for kind in sorted({p.kind for p in pieces}):
-        groups: list[list[Piece]] = [[]]
-        for piece in (p for p in pieces if p.kind == kind):
-            if groups[-1] and sum(p.tokens for p in groups[-1]) + piece.tokens > shard_tokens:
-                groups.append([])
-            groups[-1].append(piece)
-        language, validation, copies = kind
+    for (language, validation, copies), some in sorted(groups.items()):
         name = "validation" if validation else f"x{copies}"
-        plans += [Plan(f"{language}/{name}-{n:05d}.arrow", tuple(g)) for n, g in enumerate(groups)]
+        plans += [Plan(f"{language}/{name}-{n:05d}.arrow", tuple(g)) for n, g in enumerate(some)]
     return plans
 
 
@@ -242,24 +248,33 @@ def _shard_mark(path: str) -> str:
 
 
 def _write_shard(plan: Plan, job: Job, path: str, mark: str) -> None:
-    """Copy the pieces' tokens one after the other into a scratch file and wrap it as one batch, so that the memory
-    taken does not depend on the shard's size."""
+    """The pieces one after the other, as one batch."""
     lengths, parts, rows = [], [], []
-    with tempfile.TemporaryFile() as scratch, storage.writing(path) as temporary:
+
+    def tokens() -> Iterator[np.ndarray]:
         for piece in plan.pieces:
             batch = _piece(job.token_part(piece.run), piece.batch, job.fingerprint)
-            tokens, offsets = shards.flat(batch.column("tokens"))
-            tokens.tofile(scratch)
+            values, offsets = shards.flat(batch.column("tokens"))
             lengths.append(np.diff(offsets))
             parts.append(batch.column("part").to_numpy())
             rows.append(batch.column("row").to_numpy())
-            dtype = tokens.dtype
-        scratch.flush()
-        values = np.memmap(scratch, dtype, "r") if scratch.tell() else np.zeros(0, dtype)
+            yield values
+
+    with storage.writing(path) as temporary:
+        values = next(tokens()) if len(plan.pieces) == 1 else _joined(tokens())
         record = shards.batch(values, *(np.concatenate(x) for x in (lengths, parts, rows)))
         plan_ = record.schema.with_metadata(document.metadata(fingerprint=mark))
         with pa.ipc.new_file(temporary, plan_) as writer:
             writer.write_batch(record.replace_schema_metadata(plan_.metadata))
+
+
+def _joined(arrays: Iterator[np.ndarray]) -> np.ndarray:
+    """One array of several, in a scratch file that is mapped, so that the memory taken does not depend on its size."""
+    with tempfile.TemporaryFile() as scratch:
+        for values in arrays:
+            values.tofile(scratch)
+        scratch.flush()
+        return np.memmap(scratch, values.dtype, "r") if scratch.tell() else values
 
 
 def _piece(path: str, number: int, mark: str) -> pa.RecordBatch:

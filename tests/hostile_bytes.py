@@ -1,5 +1,5 @@
-"""A child of test_native: python hostile_bytes.py FOLDER COUNT gives made-up pages and shards to the compiled halves in
-FOLDER."""
+"""A child of test_native: python hostile_bytes.py FOLDER COUNT gives made-up pages, pieces and shards to the compiled
+halves in FOLDER."""
 
 import contextlib
 import random
@@ -8,6 +8,7 @@ import sys
 import numpy as np
 
 import pipeline
+import tokenizer
 import trainer
 
 PIECES = [
@@ -78,24 +79,52 @@ def windows(draw: random.Random, native) -> int:
     return sound
 
 
+def cuts(draw: random.Random, native, data: bytes) -> int:
+    """Pieces, a table of them or of anything, a memo of anything, and a page; 1 if that was no error."""
+    count = draw.randrange(20)
+    ends = np.cumsum([draw.randrange(1, 4) for _ in range(count)] or [0])[: count or None]
+    points = np.array(
+        [draw.choice((*b"<div> ", 0x2581, 0x5929, number(draw, 0x10FFFF) & 0xFFFFFFFF)) for _ in range(70)]
+    )
+    head = np.array([number(draw, 70000) for _ in range(264)], np.int32)
+    ids, costs = numbers(draw, count, 70000, np.int32), numbers(draw, count, 65535, np.uint16)
+    noise = np.frombuffer(draw.randbytes(64 * draw.randrange(2, 40) + draw.randrange(64)), np.uint8).copy()
+    noise[: len(noise) // 2] &= 7  # lengths and counts that are small
+    try:
+        table = native.table(
+            head, points.astype(np.uint32), ends if draw.random() < 0.9 else ends[::-1].copy(), ids, costs
+        )
+        if draw.random() < 0.2:
+            table = (table[: 264 * 4] + draw.randbytes(1 << 12))[: 264 * 4 + number(draw, 1 << 12)]
+        for _ in range(2):
+            native.encode(table, noise, [data, b"", data[: len(data) // 2]], draw.choice((2, 4)))
+    except ValueError:
+        return 0
+    return 1
+
+
 def main(folder: str, count: int) -> None:
-    pipeline.__path__.insert(0, folder)
-    trainer.__path__.insert(0, folder)
+    for package in (pipeline, tokenizer, trainer):
+        package.__path__.insert(0, folder)
     from pipeline import blocks, hints, main_text, signals, text, words
+    from tokenizer import _pieces
     from trainer import _windows
 
     assert blocks._blocks.__file__.startswith(folder)
     assert _windows.__file__.startswith(folder)
-    draw = random.Random(1)
+    assert _pieces.__file__.startswith(folder)
+    draw, cut = random.Random(1), 0
     for k in range(count):
         data = page(draw, k % 3 == 0)
         found = main_text.extract(blocks.read(data), comments=bool(k % 2))
         hints.hints(data, {})
+        cut += cuts(draw, _pieces, data)
         raw = data.decode("latin-1" if k % 2 else "utf-8", "replace")
         for string in (found, raw, raw + "\ud800"):
             words.spans(words.codes(string))
             signals.measure(text.clean(string))
     sound = sum(windows(draw, _windows) for _ in range(count))
+    assert count // 2 < cut < count, cut
     assert count < sound < 4 * count, sound  # some are errors, most are not
     print("sound")
 

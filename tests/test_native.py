@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = sorted([*(ROOT / "pipeline").glob("_*.c"), *(ROOT / "trainer").glob("_*.c")])
+SOURCES = sorted(path for name in ("pipeline", "tokenizer", "trainer") for path in (ROOT / name).glob("_*.c"))
 FLAGS = ["-std=c11", "-g", "-O1", "-fPIC", "-shared", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 
 

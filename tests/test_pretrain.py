@@ -90,6 +90,22 @@ def test_damaged_newest_checkpoint_costs_only_its_steps(folder, whole, tmp_path)
     assert lines(whole) == lines(tmp_path / "model")
 
 
+def test_a_checkpoint_that_counted_otherwise_is_gone_on_with(folder, whole, tmp_path, capsys):
+    """Sums of another shape, as an earlier version wrote them: said in a line, the same weights come out."""
+    assert run(folder, tmp_path / "model", limit=7) == 0
+    path = last(tmp_path / "model")
+    saved = checkpoint.load(path, OPTIMIZER)
+    narrow = {n: t[:, 1:].contiguous() if n in runs.TALLIES else t for n, t in saved.items()}
+    checkpoint.save(
+        str(tmp_path / "old"), checkpoint.load(path, MODEL), narrow, checkpoint.newest(str(path.parents[1]))[1]
+    )
+    (path.parents[1] / "checkpoints").rename(tmp_path / "new")
+    (tmp_path / "old" / "checkpoints").rename(path.parents[1] / "checkpoints")
+    assert run(folder, tmp_path / "model") == 0
+    assert "an earlier version counted otherwise" in capsys.readouterr().err
+    assert (last(whole) / MODEL).read_bytes() == (last(tmp_path / "model") / MODEL).read_bytes()
+
+
 def test_finished_run_does_nothing_more(folder, whole, capsys):
     before = {p: p.stat().st_mtime_ns for p in whole.rglob("*.safetensors")}
     assert run(folder, whole) == 0

@@ -29,6 +29,9 @@ def test_a_model_is_read_as_sentencepiece_reads_it(model):
     assert [p.text for p in pieces] == [spm.id_to_piece(i) for i in range(spm.get_piece_size())]
     assert [p.score for p in pieces] == [spm.get_score(i) for i in range(spm.get_piece_size())]
     assert [p.kind == 6 for p in pieces] == [spm.is_byte(i) for i in range(spm.get_piece_size())]
+    kinds, trainer, normalizer = model_file.outline(model)
+    assert kinds == [p.kind for p in pieces]
+    assert (trainer[35], normalizer[1]) == (1, b"nmt_nfkc")
 
 
 def test_a_model_of_other_pieces_is_a_unigram_model(model):

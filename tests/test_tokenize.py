@@ -110,8 +110,13 @@ def test_shards_are_planned_between_batches(root, tmp_path):
     assert max(sizes) <= 1000
     assert min(sizes[:-1]) > 1000 * 3 // 4
     assert [p.batch for plan in plans for p in plan.pieces] == list(range(len(receipt["pieces"]["0"])))
+    tokens = []
     for plan in plans:
         facts = tokenize.gather(plan, job)["shards"][plan.path]
         shard = shards.open_shard(str(tmp_path / "tokens" / plan.path))
         assert (len(shard.tokens), len(shard.rows)) == (facts["tokens"][0], facts["documents"][0])
+        tokens.append(shard.tokens)
+    assert all(len(plan.pieces) > 1 for plan in plans)  # those of one are elsewhere here
+    expected, _ = Vocabulary.load(vocabulary).encode([row["text"] for row in rows])
+    assert np.array_equal(np.concatenate(tokens), expected)
     assert tokenize.encode(Run(0, 0, ("part-a.parquet",)), job)["skipped"] == 1

@@ -9,6 +9,7 @@ after it:
   that word elsewhere ("▁The", not "The").
 """
 
+import functools
 import hashlib
 import io
 import os
@@ -24,8 +25,9 @@ from corpus import settings as settings_of
 from corpus import storage
 from corpus.shards import token_type
 from corpus.terminal import StepError, UserError, say
-from tokenizer import model_file, pruning
+from tokenizer import model_file, pieces, pruning
 from tokenizer import sentences as marks
+from tokenizer.pieces import SPACE
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(5)
@@ -46,7 +48,6 @@ _LINES = 4096
 _COMMON = 0.98
 """SentencePiece's own coverage where `required` names the characters: the least that it takes."""
 
-SPACE = "\u2581"
 ESCAPE = "\U0010fffd"
 _LINE_START = re.compile(r"\n(?=[^\n])")
 _ESCAPED = re.compile(ESCAPE + "([01])")
@@ -129,16 +130,23 @@ class Vocabulary:
 
     def encode(self, texts: Sequence[str | bytes]) -> tuple[np.ndarray, np.ndarray]:
         """Token ids of all texts, (n,) uint16 or uint32 as `size` needs, and tokens per text, (texts,) int64. Bytes are
-        UTF-8.
+        UTF-8. The ids are SentencePiece's, whether it or `pieces` has cut the texts.
 
-        One thread; give it lists of hundreds of texts, single calls are half as fast.
+        One thread; give it lists of hundreds of texts.
         """
         if not texts:
             return np.zeros(0, self.dtype), np.zeros(0, np.int64)
-        given = [_escape_utf8(t if isinstance(t, bytes) else t.encode()) for t in texts]
+        plain = [t if isinstance(t, bytes) else t.encode() for t in texts]
+        if self._cutter and (found := self._cutter.encode(plain, self.dtype)):
+            return found
+        given = [_escape_utf8(t) for t in plain]
         ids = self._spm.encode_as_numpy(given, num_threads=1)
         lengths = np.fromiter(map(len, ids), np.int64, len(ids))
         return np.concatenate(ids, dtype=self.dtype, casting="unsafe"), lengths
+
+    @functools.cached_property
+    def _cutter(self) -> pieces.Cutter | None:
+        return pieces.cutter(self._spm)
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids; special and spare ones have none. Errors: IndexError for ids from `size` on."""

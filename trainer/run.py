@@ -59,8 +59,10 @@ class Run:
         self.model.load_state_dict(checkpoint.load(folder, checkpoint.MODEL))
         saved = checkpoint.load(folder, checkpoint.OPTIMIZER)
         self.optimizer.restore(saved)
-        if self.world.first:
+        if self.world.first and saved["tally"].shape == self.tally.shape:
             self.tally, self.since = (saved[name].to(self.world.device) for name in TALLIES)
+        elif self.world.first:
+            say(f"{folder}: an earlier version counted otherwise; figures of the log begin anew")
 
     def _quicken(self) -> None:
         """Layers are compiled, and on a GPU steps recorded, but for sequence contrast, which is among all sequences."""
