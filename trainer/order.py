@@ -131,7 +131,8 @@ class Pool:
         passes = np.array([key(self.seed, epoch)], np.uint64)
         if len(order) <= self.together:
             base, count = np.zeros(1, np.int64), np.array([self.windows], np.int64)
-            return _placed(self, order, ends, inside, base, count, keys(self.seed, epoch, 0), passes)
+            seeds = np.array([key(self.seed, epoch, 0)], np.uint64)  # as `keys`, which takes 40 µs for one
+            return _placed(self, order, ends, inside, base, count, seeds, passes)
         begins, stops = self.groups(epoch)
         group = np.searchsorted(stops, inside, "right")
         base = begins[group]
