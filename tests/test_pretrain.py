@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -256,6 +257,24 @@ def test_too_little_memory_names_what_fits(folder, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="1 fit: --accumulate 4") as caught:
         run(folder, tmp_path / "model")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch compiles for a CPU with g++")
+def test_compiled_equals_as_written(folder, tmp_path):
+    """Losses of training and of validation, with a shared layer and with layers of their own; these are compiled once,
+    however many there are."""
+    for share in ("all", "none"):
+        made = {}
+        for how in ("off", "on"):
+            planned = plan(folder, quick(compile=how, shape=f"share={share}"), Vocabulary())
+            made[how] = run_ = runs.Run(planned, runs.World(0, 1, CPU), str(tmp_path / share / how))
+            for step in range(3):
+                run_.step(run_.batch(step))
+        assert made["on"].compiled
+        for told in (lambda r: r.gather(), lambda r: r.validate()):
+            found = [r.figures(told(r))["loss"] for r in made.values()]
+            assert found[0] == pytest.approx(found[1], rel=1e-4)
 
 
 def test_what_cannot_be_recorded_is_trained_all_the_same(folder, tmp_path, capsys):

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -47,7 +48,8 @@ class Run:
         self.tally, self.since = (tallies.empty(world.device, len(planned.languages)) for _ in TALLIES)
         self._resume()
         self.recorded: Recorded | None = None
-        if s.compile == "on" or (s.compile == "auto" and world.device.type == "cuda"):
+        self.compiled = s.compile == "on" or (s.compile == "auto" and world.device.type == "cuda")
+        if self.compiled:
             self._quicken()
         self.failures, self.norm = 0, 0.0
 
@@ -169,15 +171,19 @@ class Run:
         rows = zip(self.plan.languages, tally, strict=True)
         return {name: self.figures(row) for name, row in rows if row[tallies.SUMS.index("read")] > 0}
 
+    def as_written(self) -> AbstractContextManager:
+        """Compiled are batches of one shape with gradients; within this nothing is."""
+        # torch.compiler is seconds of imports, so it is left alone where nothing was compiled
+        return torch.compiler.set_stance("force_eager") if self.compiled else nullcontext()
+
     @torch.no_grad()
     def validate(self) -> torch.Tensor:
         """Sums over the first windows of each language held back."""
         weights = torch.tensor(self.plan.weights(self.state.step), device=self.world.device)
         tally = tallies.empty(self.world.device, len(self.plan.languages))
         most = max(1, self.settings.batch // (self.world.size * self.settings.accumulate))
-        for batch in held_out(self.plan, VALIDATION, most, self.world.device, self.world.rank, self.world.size):
-            # compiled for batches of one shape with gradients, which these are not
-            with torch.compiler.set_stance("force_eager"):
+        with self.as_written():
+            for batch in held_out(self.plan, VALIDATION, most, self.world.device, self.world.rank, self.world.size):
                 tally += self._loss(batch, batch.counts(), weights)[1]
         return self.world.sum(tally)
 
