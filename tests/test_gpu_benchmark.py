@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks import train_step
-from benchmarks.gpu import pretrain
+from benchmarks.gpu import attention, pretrain
 
 TINY = ["--device", "cpu", "--size", "tiny", "--vocabulary", "1024", "--length", "64", "--batch", "4", "--steps", "2"]
 
@@ -27,3 +27,14 @@ def test_cpu_step(capsys):
     )
     assert all(seconds > 0 for seconds in found.values())
     assert "packing adds" in capsys.readouterr().out
+
+
+def test_kernels_of_attention(capsys):
+    """The one that runs on a CPU."""
+    found = attention.main(["--device", "cpu", "--kinds", "dense", "--windows", "2"])
+    assert [name for name, _, _ in found] == ["dense"] * len(attention.SHAPES)
+    assert all(0 < forward < both for _, forward, both in found)
+    assert capsys.readouterr().out.count("0.0e+00") == len(attention.SHAPES)
+    numbers = attention.sequences(64)
+    assert (numbers[:, 0] == 1).all()
+    assert 3 < 1 + (numbers[:, 1:] != numbers[:, :-1]).sum() / 64 < 4  # runs of a window
