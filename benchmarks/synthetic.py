@@ -37,12 +37,15 @@ class Vocabulary:
         return f"\u2581{id}" if id % 3 else str(id)
 
 
+def lengths_of(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Of so many documents, in tokens."""
+    return np.maximum(8, rng.lognormal(MEAN, SPREAD, count)).astype(np.int64)
+
+
 def write(folder: Path, size: int, tokens: int, seed: int = 0, length: int = 0) -> str:
     """Documents of log-normal length, or all of `length`, with ids by Zipf's law."""
     rng = np.random.default_rng(seed)
-    lengths = np.maximum(8, rng.lognormal(MEAN, SPREAD, tokens // 150)).astype(np.int64)
-    if length:
-        lengths = np.full(tokens // length, length)
+    lengths = np.full(tokens // length, length) if length else lengths_of(rng, tokens // 150)
     lengths = lengths[: np.searchsorted(np.cumsum(lengths), tokens) + 1]
     ids = (rng.zipf(1.2, int(lengths.sum())) % (size - 5) + 5).astype(shards.token_type(size))
     batch = shards.batch(ids, lengths, np.zeros(len(lengths), int), np.arange(len(lengths)))

@@ -1,3 +1,4 @@
+import lzma
 import os
 from pathlib import Path
 
@@ -20,3 +21,12 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("no shared/data beside the checkout")
     return SHARED
+
+
+@pytest.fixture(scope="session", params=["train-text.tsv.xz", "ntrex-dev.tsv.xz", "word-frequencies.tsv.xz"])
+def real_rows(request, shared) -> list[str]:
+    """Every 40th row of the texts of every script there is; measuring only, nothing is trained on them."""
+    with lzma.open(shared / "language" / request.param, "rt", encoding="utf-8") as file:
+        rows = [line.rstrip("\n") for k, line in enumerate(file) if k % 40 == 0]
+    assert len(rows) > 3000
+    return rows

@@ -1,8 +1,6 @@
 """Our cutter gives the ids that SentencePiece gives, whatever the model and the text; other models it leaves alone."""
 
 import io
-import lzma
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +13,6 @@ from tokenizer import _pieces, model_file, pieces, vocabulary
 from tokenizer.model_file import BYTE, CONTROL, UNKNOWN, Piece
 from tokenizer.vocabulary import SPECIALS, Vocabulary, escape
 
-LANGUAGE = Path(__file__).resolve().parents[2] / "shared" / "data" / "language"
 LINES = [f"All human beings are born free and equal {k}, 人人生而自由，ทุกคน  x" for k in range(40)]
 FIRST = [
     *(Piece(text, 0.0, UNKNOWN if text == "[UNK]" else CONTROL) for text in SPECIALS),
@@ -94,14 +91,8 @@ def test_ids_are_sentencepieces_with_any_pieces(plain, some, texts):
     assert ours(cutter(model), texts * 2) == theirs(model, texts * 2)
 
 
-@pytest.mark.parametrize("name", ["train-text.tsv.xz", "ntrex-dev.tsv.xz", "word-frequencies.tsv.xz"])
-def test_ids_of_real_text_are_sentencepieces(pruned, name):
-    if not (LANGUAGE / name).exists():
-        pytest.skip(f"no {name} beside the checkout")
-    with lzma.open(LANGUAGE / name, "rt", encoding="utf-8") as file:
-        rows = [line.rstrip("\n") for k, line in enumerate(file) if k % 40 == 0]
-    assert len(rows) > 3000
-    assert ours(pruned._cutter, rows) == theirs(pruned._spm.serialized_model_proto(), rows)
+def test_ids_of_real_text_are_sentencepieces(pruned, real_rows):
+    assert ours(pruned._cutter, real_rows) == theirs(pruned._spm.serialized_model_proto(), real_rows)
 
 
 def test_ids_of_long_texts_are_sentencepieces(pruned):

@@ -1,8 +1,5 @@
 """Laws of the vocabulary: lossless, deterministic, specials out of reach of any text."""
 
-import lzma
-from pathlib import Path
-
 import numpy as np
 import pytest
 import sentencepiece
@@ -13,8 +10,6 @@ from corpus.settings import Vocabulary as Settings
 from corpus.terminal import UserError
 from tokenizer import sentences, vocabulary
 from tokenizer.vocabulary import SPECIALS, Vocabulary
-
-LANGUAGE = Path(__file__).resolve().parents[2] / "shared" / "data" / "language"
 
 TEXT = [
     "All human beings are born free and equal in dignity and rights.",
@@ -65,17 +60,10 @@ def test_escape_is_undone(text):
     assert vocabulary._escape_utf8(text.encode()) == escaped.encode()
 
 
-@pytest.mark.parametrize("name", ["train-text.tsv.xz", "ntrex-dev.tsv.xz", "word-frequencies.tsv.xz"])
-def test_real_text_comes_back(trained, name):
-    """Every 40th text of every script there is; measuring only, nothing is trained on it."""
-    if not (LANGUAGE / name).exists():
-        pytest.skip(f"no {name} beside the checkout")
-    with lzma.open(LANGUAGE / name, "rt", encoding="utf-8") as file:
-        rows = [line.rstrip("\n") for k, line in enumerate(file) if k % 40 == 0]
-    ids, lengths = trained.encode(rows)
+def test_real_text_comes_back(trained, real_rows):
+    ids, lengths = trained.encode(real_rows)
     bounds = np.concatenate([[0], np.cumsum(lengths)])
-    wrong = [r for k, r in enumerate(rows) if trained.decode(ids[bounds[k] : bounds[k + 1]]) != r]
-    assert len(rows) > 3000
+    wrong = [r for k, r in enumerate(real_rows) if trained.decode(ids[bounds[k] : bounds[k + 1]]) != r]
     assert wrong == []
 
 

@@ -8,6 +8,7 @@ tries the quick ones against dense on the device at hand and takes the first tha
 import functools
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -32,7 +33,8 @@ Sight = Tensor | BlockMask | Runs
 def see(sequences: Tensor, kind: str = "dense", most: int = 0) -> Sight:
     """(B, S) numbers of the sequences in a window, 0 for padding -> who sees whom; dense: (B, 1, S, S) bool.
 
-    Padding sees padding, so that no row of the softmax is empty; nobody looks at the result. most: see `runs`."""
+    Padding sees padding, so that no row of the softmax is empty; nobody looks at the result. most: see `runs`, which
+    wants it."""
     if kind == "flex":
         batch, length = sequences.shape
 
@@ -43,6 +45,11 @@ def see(sequences: Tensor, kind: str = "dense", most: int = 0) -> Sight:
     if kind == "varlen":
         return runs(sequences, most)
     return sequences[:, None, :, None] == sequences[:, None, None, :]
+
+
+def count_runs(sequences: np.ndarray) -> int:
+    """How many sequences and stretches of padding a batch (B, S) has."""
+    return len(sequences) + int(np.count_nonzero(np.diff(sequences)))
 
 
 def room(most: int) -> int:

@@ -109,7 +109,7 @@ def draw(lengths: np.ndarray, owner: np.ndarray, order: np.ndarray, wanted: np.n
 
 def _queue(order: np.ndarray, owner: np.ndarray, windows: int) -> np.ndarray:
     """The words by window, those of a window by the first bits of their order and then their number. All three in one
-    integer: such are sorted eight times as fast as np.lexsort sorts columns."""
+    integer: such are sorted 2.6 times as fast as np.lexsort sorts columns."""
     low = len(order).bit_length()
     middle = 64 - low - windows.bit_length()
     keys = owner.astype(np.uint64) << np.uint64(low + middle)

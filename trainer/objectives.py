@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainer import tally as tallies
-from trainer.attention import room, see
+from trainer.attention import count_runs, room, see
 from trainer.masking import Masks
 from trainer.model import Electra
 from trainer.stream import PAD, Windows
@@ -67,7 +67,7 @@ class Batch:
             return tensor.to(device, non_blocking=True).to(kind)
 
         long, count = torch.long, len(windows.tokens)
-        runs = count + int(np.count_nonzero(np.diff(windows.sequences)))
+        runs = count_runs(windows.sequences)
         return Batch(
             tokens=move(windows.tokens, long),
             inputs=move(masks.inputs, long),

@@ -4,7 +4,6 @@ Python starts the 2,500 kernels of a step one by one in 110 ms or more, which is
 and longer than a small one's. What is recorded holds for batches of the same shapes; `Batch.of(even=True)` makes few.
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -97,10 +96,9 @@ def record(call: Callable[[], Outputs]) -> tuple[Callable[[], None], Outputs]:
 
 
 def tensors(batch: Batch) -> list[Tensor]:
-    values = (getattr(batch, field.name) for field in dataclasses.fields(batch))
-    return [v for v in values if isinstance(v, Tensor)]
+    return [value for value in vars(batch).values() if isinstance(value, Tensor)]
 
 
 def copied(batch: Batch) -> Batch:
-    made: dict[str, Any] = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
-    return Batch(**(made | {name: v.clone() for name, v in made.items() if isinstance(v, Tensor)}))
+    values: dict[str, Any] = {n: v.clone() if isinstance(v, Tensor) else v for n, v in vars(batch).items()}
+    return Batch(**values)

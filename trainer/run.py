@@ -92,10 +92,7 @@ class Run:
         """Loss, gradient, update; a gradient that is not finite is skipped and counted."""
         s, state = self.settings, self.state
         counts = self.world.sum(torch.stack([b.counts() for b in parts]).sum(0))
-        weights, tally = (
-            torch.tensor(self.plan.weights(state.step), device=self.world.device),
-            torch.zeros_like(self.tally),
-        )
+        weights, tally = self._weights(), torch.zeros_like(self.tally)
         for batch in parts:
             tally += self._backward(batch, counts, weights)
         self.optimizer.gather(self.world.sum)
@@ -109,6 +106,10 @@ class Run:
             self.tally += tally
         if self.failures >= HOPELESS:
             raise StepError(f"{self.output}: no finite gradient in {HOPELESS} steps; lower --learning-rate")
+
+    def _weights(self) -> torch.Tensor:
+        """Of the objectives, (5,)."""
+        return torch.tensor(self.plan.weights(self.state.step), device=self.world.device)
 
     def _loss(self, batch: Batch, counts: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(this process's part of the mean, tally)."""
@@ -179,7 +180,7 @@ class Run:
     @torch.no_grad()
     def validate(self) -> torch.Tensor:
         """Sums over the first windows of each language held back."""
-        weights = torch.tensor(self.plan.weights(self.state.step), device=self.world.device)
+        weights = self._weights()
         tally = tallies.empty(self.world.device, len(self.plan.languages))
         most = max(1, self.settings.batch // (self.world.size * self.settings.accumulate))
         with self.as_written():
@@ -247,7 +248,7 @@ def is_memory(error: RuntimeError) -> bool:
 
 def halves(batch: Batch, windows: int) -> Batch:
     """The first windows of a batch."""
-    end, values = windows * batch.tokens.shape[1], {f.name: getattr(batch, f.name) for f in dataclasses.fields(batch)}
+    end, values = windows * batch.tokens.shape[1], dict(vars(batch))
     for name in ("tokens", "inputs", "sequences", "positions", "types", "crops", "language", "weight", "seen"):
         values[name] = values[name][:windows]
     for place, *others in (("chosen", "noise"), ("pairs", "swapped"), ("starts",)):

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.synthetic import MEAN, SPREAD
-from trainer.attention import KINDS, attend, see
+from benchmarks import synthetic
+from trainer.attention import KINDS, attend, count_runs, see
 
 SHAPES = ((128, 12), (256, 4), (256, 1))
 LENGTH, WIDTH = 512, 64
@@ -35,14 +35,14 @@ def main(arguments: list[str] | None = None) -> list[tuple[str, float, float]]:
 
 def sequences(windows: int) -> np.ndarray:
     """(B, S) numbers of the documents, from 1 in each window."""
-    lengths = np.maximum(8, np.random.default_rng(0).lognormal(MEAN, SPREAD, windows * LENGTH // 8)).astype(np.int64)
+    lengths = synthetic.lengths_of(np.random.default_rng(0), windows * LENGTH // 8)
     owner = np.repeat(np.arange(len(lengths)), lengths)[: windows * LENGTH].reshape(windows, LENGTH)
     return owner - owner[:, :1] + 1
 
 
 def measured(kinds: Sequence[str], windows: int, heads: int, device: torch.device) -> list[tuple[str, float, float]]:
     numbers = sequences(windows)
-    runs = windows + int(np.count_nonzero(np.diff(numbers)))
+    runs = count_runs(numbers)
     seen = torch.from_numpy(numbers).to(device)
     kind = torch.bfloat16 if device.type == "cuda" else torch.float32
     given = torch.randn(3, windows, LENGTH, heads, WIDTH, device=device, dtype=kind, requires_grad=True)

@@ -4,7 +4,9 @@ Each variant is the trainer's own step (stream and masks included, made ahead by
 Hugging Face's modules on padded rows; the same documents, whose lengths are log-normal (mean 204 tokens) or so long
 that they fill windows (--long). Predictions were written down before any GPU was seen. MFU: the operations of the
 model (trainer/cost.py) through what the maker names for the chip. All variants draw the same weights and read the same
-batches, so losses of one shape have to agree. Under 8 minutes for base. On a CPU: --device cpu --size tiny --steps 2.
+batches, so losses of one shape have to agree. A variant takes some 25 s on an H200, most of it compiling.
+
+On a CPU: --device cpu --size tiny --steps 2, all variants but `compiled, flex`.
 """
 
 import argparse
@@ -17,11 +19,12 @@ import numpy as np
 import torch
 
 from benchmarks import hugging_electra, synthetic
+from benchmarks.gpu.attention import milliseconds, wait
 from benchmarks.train_step import rows
 from corpus.settings import Pretrain
 from trainer import cost, plan, pretrain
 from trainer import model as models
-from trainer.objectives import Batch
+from trainer.objectives import Batch, seen
 from trainer.run import Run
 from trainer.tally import SUMS
 from trainer.world import World
@@ -82,13 +85,7 @@ def settings(names: argparse.Namespace, changes: dict) -> Pretrain:
 def products(device: torch.device) -> float:
     """Operations per second of large matrix products."""
     one, two = torch.randn(2, 8192, 8192, device=device, dtype=torch.bfloat16).unbind()
-    for turn in range(23):
-        if turn == 3:
-            wait(device)
-            begun = time.perf_counter()
-        one @ two
-    wait(device)
-    return 20 * 2 * 8192**3 / (time.perf_counter() - begun)
+    return 2 * 8192**3 / (milliseconds(lambda: one @ two, device, 20) / 1e3)
 
 
 def ours(name: str, names: argparse.Namespace, tokens: str, output: str) -> float:
@@ -146,11 +143,6 @@ def theirs(planned, names: argparse.Namespace, device: torch.device) -> float:
     return timed(PEER, planned, device, f"2.5 times slower ({padding:.0%} padding)", run, max(2, names.steps // 2))
 
 
-def wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-
-
 def timed(name: str, planned, device: torch.device, prediction: str, call: Callable, steps: int) -> float:
     """Prints a row; returns real tokens per second."""
     if device.type == "cuda":
@@ -169,10 +161,8 @@ def timed(name: str, planned, device: torch.device, prediction: str, call: Calla
 
 def attended(planned) -> float:
     """Mean tokens that a token of the first windows sees."""
-    windows = planned.source.batch(np.arange(64))
-    numbers = windows.sequences + (np.arange(64)[:, None] + 1) * 1000
-    counts = np.unique(numbers[windows.sequences > 0], return_counts=True)[1]
-    return float((counts**2).sum() / counts.sum())
+    sequences = planned.source.batch(np.arange(64)).sequences
+    return float(seen(sequences).sum() / (sequences > 0).sum())
 
 
 def profile(run: Run) -> str:
