@@ -151,7 +151,10 @@ class Pretrain:
     precision: str = setting("auto", "arithmetic", choices=("auto", "fp32", "bf16"))
     device: str = setting("auto", "cpu, cuda, or auto", operational=True)
     compile: str = setting(
-        "auto", "torch.compile the layers; auto: on a GPU", choices=("auto", "on", "off"), operational=True
+        "auto",
+        "compile the layers, and record steps on a GPU; auto: there alone",
+        choices=("auto", "on", "off"),
+        operational=True,
     )
     save_every: int = setting(1_000, "steps between checkpoints, each with a validation", operational=True)
     keep: int = setting(3, "checkpoints to keep, besides the best", operational=True)

@@ -55,6 +55,16 @@ def test_report(folder, capsys):
     assert len(page) < 100_000
 
 
+def test_a_model_that_only_fills_in(tmp_path):
+    """Its languages are told, without the columns of a discriminator that it lacks."""
+    tokens, out = write_folder(tmp_path / "tokens"), tmp_path / "model"
+    pretrain.pretrain(plan.plan(tokens, quick(objectives="mlm=1"), Vocabulary()), str(out), quiet=True)
+    assert report.report(str(out)) == 0
+    page = (out / "report.html").read_text()
+    assert all(language in page for language in ("aaa_Latn", "bbb_Cyrl", "generator_loss"))
+    assert not any(name in page for name in ("discriminator_loss", "recall", "order_accuracy"))
+
+
 def test_curves_are_thinned_by_means():
     points = [(k, float(k % 2)) for k in range(10_000)]
     found = report.thin(points)

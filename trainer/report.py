@@ -130,6 +130,7 @@ def _languages(lines: Sequence[dict]) -> str:
         rows = sorted(last["languages"].items())
         figures = ["generator_loss", "generator_accuracy", "discriminator_loss", "auc", "precision", "recall",
                    "replaced_share", "order_accuracy"]  # fmt: skip
+        figures = [name for name in figures if any(f.get(name) is not None for _, f in rows)]
         found.append(f"<h2>{title}, per language, step {last['step']:,}</h2>")
         bars = [Bar(n, (f["auc"],), (f"{f['auc']:.3f}",)) for n, f in rows if f.get("auc") is not None]
         if bars and split == "validation":
