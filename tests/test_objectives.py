@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from test_filling import drawn
 from token_folder import TABLE, quick, write_folder
 from torch.nn import functional
 
@@ -39,74 +40,6 @@ def learner():
         for weight in made.parameters():
             weight.add_(torch.randn_like(weight) * 0.05)
     return Pretraining(made, ALLOWED)
-
-
-def rows(count=40, width=16, size=300, seed=0):
-    torch.manual_seed(seed)
-    made = [torch.randn(count, width), torch.randn(size, width), torch.randn(size)]
-    return [t.requires_grad_() for t in made], torch.randint(size, (count,))
-
-
-def drawn(logits, noise, allowed):
-    return objectives.sample(logits.softmax(1), noise, allowed, objectives.columns(logits.shape[1], CPU))
-
-
-@pytest.mark.parametrize("chunk", [300, 300 * 7, 1 << 25])
-def test_fill_is_cross_entropy_with_its_gradient(monkeypatch, chunk):
-    """Loss, gradients and hits of the chunked function equal the plain ones, however few rows a chunk has."""
-    monkeypatch.setattr(objectives, "LOGITS", {"cpu": chunk})
-    (h, table, bias), targets = rows()
-    weight = torch.rand(40) + 0.5
-    noise = torch.arange(40, dtype=torch.int32)
-    loss, each, samples, hits = objectives.fill(h, table, bias, targets, noise, torch.ones(300).bool(), weight)
-    (3 * loss).backward()
-    found = [t.grad.clone() for t in (h, table, bias)]
-    for t in (h, table, bias):
-        t.grad = None
-    logits = h @ table.T + bias
-    assert torch.equal(samples, drawn(logits, noise, torch.ones(300).bool()))
-    assert torch.allclose(each, functional.cross_entropy(logits, targets, reduction="none"), rtol=1e-5)
-    plain = (functional.cross_entropy(logits, targets, reduction="none") * weight).sum()
-    (3 * plain).backward()
-    assert torch.allclose(loss, plain, rtol=1e-6)
-    assert torch.equal(hits, logits.argmax(1) == targets)
-    for ours, t in zip(found, (h, table, bias), strict=True):
-        assert torch.linalg.norm(ours - t.grad) < 1e-4 * torch.linalg.norm(t.grad)
-
-
-def test_fill_without_rows():
-    (h, table, bias), targets = rows(0)
-    loss, _, samples, _ = objectives.fill(
-        h, table, bias, targets, torch.zeros(0, dtype=torch.int32), torch.ones(300).bool(), torch.ones(0)
-    )
-    loss.backward()
-    assert loss == 0
-    assert len(samples) == 0
-    assert not table.grad.any()
-
-
-def test_samples_follow_the_softmax():
-    """100,000 samples of ten tokens: each within five standard deviations of its probability."""
-    logits = torch.tensor([3.0, 2, 1, 0, -1, -2, 5, 0.5, 0, 0])
-    allowed = torch.ones(10, dtype=torch.bool)
-    allowed[6] = False
-    count = 100_000
-    noise = torch.arange(count, dtype=torch.int32) * 7919
-    found = drawn(logits.expand(count, -1), noise, allowed).bincount(minlength=10) / count
-    p = logits.masked_fill(~allowed, -torch.inf).softmax(0)
-    assert found[6] == 0
-    assert ((found - p).abs() <= 5 * (p * (1 - p) / count).sqrt() + 1e-9).all()
-
-
-def test_noise_is_exponential_and_a_function_of_the_seed():
-    noise, own = torch.tensor([1, 2, -5], dtype=torch.int32), objectives.columns(50_000, CPU)
-    found = objectives.exponential(noise, own)
-    assert torch.equal(found[1:2], objectives.exponential(noise[1:2], own))
-    assert float(found.min()) > 0
-    assert abs(float(found.mean()) - 1) < 0.02
-    assert abs(float((-found.log()).mean()) - 0.5772) < 0.02  # Gumbel's
-    assert abs(float(found.log().std()) - math.pi / math.sqrt(6)) < 0.02
-    assert abs(float(torch.corrcoef(found)[0, 1])) < 0.02
 
 
 def test_find_is_bce_over_real_tokens():

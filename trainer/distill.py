@@ -22,11 +22,12 @@ from corpus.terminal import DONE, Progress, UserError, amount, duration
 from trainer import checkpoint, evaluate, export, head, model
 from trainer import optimizer as optimizers
 from trainer.attention import see
+from trainer.filling import fill
 from trainer.head import Body
 from trainer.log import FILE
 from trainer.masking import mask
 from trainer.model import Electra, Encoder
-from trainer.objectives import Batch, columns, sample
+from trainer.objectives import Batch
 from trainer.optimizer import Optimizer
 from trainer.plan import Plan
 from trainer.stream import key
@@ -145,8 +146,8 @@ def corrupted(teacher: Teacher, batch: Batch, allowed: Tensor) -> Tensor:
         return batch.tokens
     embedded = whole.embeddings(batch.inputs, batch.positions, batch.types)
     rows = whole.filled(whole.generator(embedded, see(batch.sequences)).flatten(0, 1)[batch.chosen])
-    shares = (rows @ whole.embeddings.tokens.weight.T + whole.generator_bias).float().softmax(1)
-    sampled = sample(shares, batch.noise, allowed, columns(len(allowed), allowed.device))
+    table, targets = whole.embeddings.tokens.weight, batch.tokens.view(-1)[batch.chosen]
+    sampled = fill(rows, table, whole.generator_bias, targets, batch.noise, allowed, rows.new_ones(len(rows)))[2]
     return batch.tokens.view(-1).index_copy(0, batch.chosen, sampled).view_as(batch.tokens)
 
 

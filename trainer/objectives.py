@@ -3,8 +3,6 @@
 All losses are sums with the counts beside them, so that any split of a batch over processes gives the same mean.
 """
 
-import functools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,13 +14,11 @@ from torch.nn import functional
 
 from trainer import tally as tallies
 from trainer.attention import count_runs, room, see
+from trainer.filling import fill
 from trainer.masking import Masks
 from trainer.model import Electra
 from trainer.stream import PAD, Windows
 from trainer.tally import COUNTS
-
-LOGITS = {"cpu": 1 << 25, "cuda": 1 << 26}  # values of rows x vocabulary that exist at one time
-PARTS = 8  # of a row of them; with a row by itself a GPU has too few sums to do at a time
 
 
 @dataclass(frozen=True)
@@ -110,109 +106,6 @@ def seen(sequences: np.ndarray) -> np.ndarray:
     flat = sequences + most * np.arange(len(sequences))[:, None]
     lengths = np.bincount(flat.reshape(-1), minlength=most * len(sequences)).reshape(-1, most)[:, 1:]
     return (lengths.astype(np.float64) ** 2).sum(1)
-
-
-def _scramble_(bits: Tensor) -> Tensor:
-    """int32 in place, a bijection whose output looks random (32-bit finalizer with the constants found by C. Wellons
-    by search, public domain); the same on every device."""
-    for shift, left, factor in ((16, 0xFFFF, 0x7FEB352D), (15, 0x1FFFF, 0x846CA68B - (1 << 32))):
-        bits.bitwise_xor_((bits >> shift).bitwise_and_(left)).mul_(factor)
-    return bits.bitwise_xor_((bits >> 16).bitwise_and_(0xFFFF))
-
-
-def columns(size: int, device: torch.device) -> Tensor:
-    """(V,) int32, what makes the noise of each column its own."""
-    return _scramble_(torch.arange(1, size + 1, dtype=torch.int32, device=device))
-
-
-def exponential(noise: Tensor, own: Tensor) -> Tensor:
-    """(R,) int32 seeds -> (R, V) fp32 standard exponential noise, a function of (seed, column) alone."""
-    bits = _scramble_(noise[:, None] ^ own)
-    # Kept exact down to 2^-32, since the winner comes from the small ones.
-    uniform = bits.bitwise_and_(0x7FFFFFFF).float().add_(0.5).mul_(2.0**-31).clamp_(max=1 - 2.0**-24)
-    return uniform.neg_().log1p_().neg_()
-
-
-def sample(share: Tensor, noise: Tensor, allowed: Tensor, own: Tensor) -> Tensor:
-    """A token a row, each of the allowed ones with its share, in fp32. Of exponential times with such rates the first
-    to come, so the Gumbel-max of ELECTRA's code (log share - log time) without its second logarithm.
-
-    share: (R, V), of any sum. noise: (R,) int32. allowed: (V,) bool. own: see `columns`. Returns (R,) int64."""
-    first, place = _parts(share.div(exponential(noise, own)).masked_fill_(~allowed, -1.0)).max(2)
-    part = first.argmax(1, keepdim=True)
-    return (part * (share.shape[1] // first.shape[1]) + place.gather(1, part)).squeeze(1)
-
-
-def _parts(values: Tensor) -> Tensor:
-    """(R, V) -> (R, P, V / P)."""
-    return values.unflatten(1, (math.gcd(PARTS, values.shape[1]), -1))
-
-
-def _chunk(rows, table, bias, targets, noise, own, allowed, weight):
-    """Losses (R,), samples, hits, and weight times softmax (R, V), which is the gradient of the weighted losses in the
-    logits but for the targets' own part."""
-    logits = (rows @ table.T).float().add_(bias)
-    whole, most = _parts(logits).logsumexp(2).logsumexp(1), _parts(logits).amax(2).amax(1)
-    target = logits.gather(1, targets[:, None]).squeeze(1)
-    share = logits.sub_(whole[:, None]).exp_()
-    sampled = sample(share, noise, allowed, own)
-    return whole - target, sampled, target >= most, share.mul_(weight[:, None]).to(table.dtype)
-
-
-@functools.cache
-def _fused():
-    return torch.compile(_chunk, dynamic=False)
-
-
-class _Fill(torch.autograd.Function):
-    """Cross entropy of tied logits and a sample from them, a few rows at a time; the gradient is made on the way, so
-    that no more than LOGITS values of rows x vocabulary ever exist. On a GPU the rows are filled up to whole chunks
-    and each chunk is one compiled function."""
-
-    @staticmethod
-    def forward(ctx, rows, table, bias, targets, noise, allowed, weight, wanted):
-        grads = [torch.zeros_like(t, dtype=torch.float32) for t in (rows, table, bias)] if wanted else []
-        if torch.is_autocast_enabled(rows.device.type):
-            rows, table = (t.to(torch.get_autocast_dtype(rows.device.type)) for t in (rows, table))
-        losses, samples, hits = [], [], []
-        step, own = max(1, LOGITS[rows.device.type] // len(table)), columns(len(table), table.device)
-        quick = rows.is_cuda and len(rows) > 0
-        for start in range(0, len(rows), step):
-            now = slice(start, start + step)
-            few = (rows[now], targets[now], noise[now], weight[now])
-            real = len(few[0])
-            if quick and real < step and start:
-                few = tuple(functional.pad(t, (0, 0) * (t.ndim - 1) + (0, step - real)) for t in few)
-            chunk = _fused() if quick and len(rows) >= step else _chunk
-            loss, sampled, hit, delta = chunk(few[0], table, bias, few[1], few[2], own, allowed, few[3])
-            losses.append(loss[:real])
-            samples.append(sampled[:real])
-            hits.append(hit[:real])
-            if wanted:
-                grads[0][now] = (delta @ table)[:real]
-                grads[1] += (delta.T @ few[0]).float()
-                grads[2] += delta.sum(0, dtype=torch.float32)
-        if wanted:
-            grads[0].addcmul_(table[targets], weight[:, None], value=-1)
-            grads[1].index_add_(0, targets, rows * -weight[:, None])
-            grads[2].index_add_(0, targets, -weight)
-        ctx.save_for_backward(*grads)
-        if not losses:
-            losses, samples, hits = [bias.new_zeros(0)], [targets.clone()], [targets.bool()]
-        each, sampled, hit = torch.cat(losses), torch.cat(samples), torch.cat(hits)
-        ctx.mark_non_differentiable(each, sampled, hit)
-        return (each * weight).sum(), each, sampled, hit
-
-    @staticmethod
-    def backward(ctx, scale, *_):
-        return (*(scale * g for g in ctx.saved_tensors), None, None, None, None, None)
-
-
-def fill(rows: Tensor, table: Tensor, bias: Tensor, targets: Tensor, noise: Tensor, allowed: Tensor, weight: Tensor):
-    """Generator's loss (sum of -weight log p(target), nats), each row's loss, samples and hits, all (R,).
-
-    rows: (R, E), table: (V, E), bias: (V,); only the sum carries a gradient."""
-    return _Fill.apply(rows, table, bias, targets, noise, allowed, weight, torch.is_grad_enabled())
 
 
 def find(logits: Tensor, replaced: Tensor, real: Tensor) -> Tensor:
