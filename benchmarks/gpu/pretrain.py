@@ -22,7 +22,7 @@ from benchmarks import hugging_electra, synthetic
 from benchmarks.gpu.attention import milliseconds, wait
 from benchmarks.train_step import rows
 from corpus.settings import Pretrain
-from trainer import cost, plan, pretrain
+from trainer import cost, loop, plan
 from trainer import model as models
 from trainer.objectives import Batch, seen
 from trainer.run import Run
@@ -108,7 +108,7 @@ def ours(name: str, names: argparse.Namespace, tokens: str, output: str) -> floa
 
 def steps_of(run: Run, steps: int, device: torch.device) -> tuple[float, float, float]:
     """(real tokens, seconds, mean loss) of so many steps."""
-    waiting = pretrain.batches(run, run.state.step + steps)
+    waiting = loop.batches(run, run.state.step + steps)
     first = next(waiting)
     run.gather()
     run.tally.zero_()
