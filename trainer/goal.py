@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainer import checkpoint, cost, model, transplant
 from trainer import tally as tallies
-from trainer.objectives import Batch, Pretraining
+from trainer.objectives import Pretraining
 from trainer.plan import Plan
 from trainer.stream import key
 
@@ -26,7 +26,7 @@ class Goal:
     that see so many others, in a step. compile: have layers compiled. recordable: no step waits for the device."""
 
     name: str
-    objective: Callable[[Batch, Tensor, Tensor], tuple[Tensor, Tensor]]
+    objective: nn.Module
     trained: nn.Module
     model: str
     tally: Tensor

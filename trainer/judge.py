@@ -53,7 +53,7 @@ def of_tokens(tokens: str) -> Callable[[Sequence[Parent]], Judge]:
         from tokenizer.vocabulary import Vocabulary
 
         first = parents[0]
-        if "settings" not in first.config:
+        if "settings" not in first.config or "tower" in first.config:
             raise UserError(f"{first.place}: tokens judge pretrained models; give --dev a file of examples")
         vocabulary = Vocabulary.load(checkpoint.vocabulary(first.place))
         settings = build(Pretrain, {**first.config["settings"], "device": "cpu"}, first.place)

@@ -96,7 +96,7 @@ def ours(name: str, names: argparse.Namespace, tokens: str, output: str) -> floa
         models.add = lambda states, change, norm: norm(states + change)
     planned = plan.plan(tokens, settings(names, changes), synthetic.Vocabulary(names.vocabulary))
     run = Run(planned, World(0, 1, device), output)
-    run.objective.sight = kind or run.objective.sight
+    run.goal.objective.sight = kind or run.goal.objective.sight
     if name.endswith("not recorded"):
         run.recorded = None
     told = timed(name, planned, device, prediction, lambda steps: steps_of(run, steps, device), names.steps)
