@@ -17,7 +17,6 @@ from trainer.texts import Inputs, Row, Vocabulary
 
 NONE = -100  # target of a token that is not asked for
 LONGEST_ANSWER = 48  # tokens
-BATCH = 64
 
 Model = Callable[[Inputs], Tensor]
 """Inputs -> logits as head.Head gives them."""
@@ -115,13 +114,12 @@ def loss(task: Task, logits: Tensor, wanted: Tensor, weights: Tensor | None = No
     return functional.cross_entropy(logits.flatten(0, -2), wanted.flatten(), weights, ignore_index=NONE)
 
 
-def predict(model: Model, prepared: Prepared, vocabulary: Vocabulary, device: torch.device | str = "cpu") -> list:
+def predict(model: Model, prepared: Prepared, vocabulary: Vocabulary) -> list:
     """For each example a label, a value, tags, or an answer ('' for none)."""
     outputs: list[np.ndarray] = [np.zeros(0)] * len(prepared.rows)
     with torch.inference_mode():
-        for numbers in texts.by_length(prepared.rows, BATCH):
-            logits = model(texts.inputs([prepared.rows[n] for n in numbers], device)).float().cpu().numpy()
-            for n, values in zip(numbers, logits, strict=True):
+        for numbers, logits in texts.computed(model, prepared.rows, model):
+            for n, values in zip(numbers, logits.numpy(), strict=True):
                 outputs[n] = values
     kind, labels = prepared.task.kind, prepared.task.labels
     if kind == "classify":
