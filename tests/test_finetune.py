@@ -11,7 +11,7 @@ from task_model import write_examples, write_model
 from corpus.settings import Finetune
 from corpus.terminal import Progress, UserError
 from tokenizer.vocabulary import Vocabulary
-from trainer import finetune, head, prediction, task, tuning
+from trainer import finetune, head, prediction, task, texts, tuning
 from trainer.__main__ import main
 from trainer.finetune import Data
 from trainer.head import Task
@@ -98,6 +98,54 @@ def test_a_run_is_not_given_up_in_its_first_half(model, files, tmp_path, monkeyp
     found = one_run(model, (few, few), vocabulary, tmp_path, Finetune(epochs=20, examples=16))
     assert (found.best, found.epoch, len(found.looks)) == (0.9, 10.0, 13)
     assert torch.equal(found.weights["head.out.weight"], seen[9])
+
+
+LINES = ("born free", "free", "equal and free in dignity and rights and reason and dignity", "born with reason")
+KINDS = {
+    "classify": [Example(w, label=w[0]) for w in LINES],
+    "score": [Example(w, "rights", label=f"{len(w)}.5") for w in LINES],
+    "tag": [Example(words=tuple(w.split()), tags=tuple("XO"[len(x) % 2] for x in w.split())) for w in LINES],
+    "answer": [
+        Example("who", w, answers=(("free", w.find("free")),) if "free" in w else (), question=True) for w in LINES
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_packed_rows_learn_as_single_ones(model, kind):
+    """Loss and gradients of a step are those of each row by itself, without padding."""
+    vocabulary, examples = Vocabulary.load(str(model / "vocabulary")), KINDS[kind]
+    labels = {"classify": ("b", "e", "f"), "tag": ("O", "X")}.get(kind, ())
+    made = head.TaskModel(head.open_body(str(model))[0], Task(kind, labels, 32)).eval()
+    rows = prediction.prepare(examples, made.task, vocabulary)
+    numbers = [2, 0, 3, 1]
+    inputs, _ = texts.packed([rows.rows[n] for n in numbers])
+    assert len(inputs.tokens) < len(numbers)
+    found = finetune._loss(made, rows, numbers, None)
+    found.backward()
+    gradients = {n: w.grad.clone() for n, w in made.named_parameters() if w.grad is not None}
+    made.zero_grad()
+    each = [
+        (made(texts.inputs([rows.rows[n]])), prediction.target(rows, [n], len(rows.rows[n].tokens))) for n in numbers
+    ]
+    if kind == "tag":
+        each = [tuple(torch.cat(parts, 1) for parts in zip(*each, strict=True))]
+    expected = torch.stack([prediction.loss(made.task, *one) for one in each]).mean()
+    expected.backward()
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+    for name, weight in made.named_parameters():
+        if weight.grad is not None:
+            assert torch.allclose(gradients[name], weight.grad, atol=1e-5 * float(weight.grad.abs().max()) + 1e-7), name
+
+
+def test_empty_words_have_no_tag(model):
+    """And those behind them keep theirs."""
+    vocabulary = Vocabulary.load(str(model / "vocabulary"))
+    example, known = Example(words=("free", "", "born"), tags=("O", "O", "X")), Task("tag", ("O", "X"), 32)
+    (target,) = prediction.prepare([example], known, vocabulary).targets
+    logits = np.zeros((len(target), 2))
+    logits[np.flatnonzero(target == 1), 1] = 1
+    assert prediction._tags(example, target, logits, known.labels) == ["O", "O", "X"]
 
 
 def test_lower_layers_learn_slower(tmp_path):
