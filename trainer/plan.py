@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import json
 import os
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -217,9 +218,12 @@ def rehearse(planned: Plan) -> list[str]:
     ]
 
 
-def difference(old: dict, new: dict) -> str:
-    """The first thing in which two runs differ, in words; '' if they are the same."""
-    for name in [*new["settings"], "vocabulary", "tokens", "model", "start", "parallel"]:
+def difference(
+    old: dict, new: dict, others: Sequence[str] = ("vocabulary", "tokens", "model", "start", "parallel")
+) -> str:
+    """The first thing in which two runs differ, in words; '' if they are the same. others: what is compared besides
+    settings."""
+    for name in [*new["settings"], *others]:
         was, now = (i["settings"].get(name, i.get(name)) for i in (old, new))
         if was != now:
             return f"{name} {was!r}, not {now!r}" if name in new["settings"] else f"other {name}"

@@ -8,11 +8,12 @@ from contextlib import AbstractContextManager, nullcontext
 import numpy as np
 import torch
 
-from corpus.terminal import StepError, UserError, say, size
-from trainer import attention, checkpoint, cost, model, transplant
+from corpus.terminal import StepError, UserError, say
+from trainer import attention, checkpoint, model, transplant
 from trainer import optimizer as optimizers
 from trainer import tally as tallies
 from trainer.checkpoint import State
+from trainer.cost import held, is_memory
 from trainer.masking import crop, mask
 from trainer.objectives import Batch, Pretraining
 from trainer.optimizer import Optimizer
@@ -146,13 +147,9 @@ class Run:
                     raise
                 continue
             parts = self.settings.accumulate * (count // windows)
-            fact = f"{count} windows at a time are too much for {self._held()}"
+            fact = f"{count} windows at a time are too much for {held(self.world.device)}"
             return f"--batch: {fact}; {windows} fit: --accumulate {parts}"
-        return f"--batch: not even one window fits {self._held()}; take a smaller --size or --sequence"
-
-    def _held(self) -> str:
-        place = "the GPU" if self.world.device.type == "cuda" else "memory"
-        return f"{place} ({size(cost.free(self.world.device))} left)"
+        return f"--batch: not even one window fits {held(self.world.device)}; take a smaller --size or --sequence"
 
     def gather(self, name: str = "tally") -> torch.Tensor:
         """All processes' sums; from here on the first process holds them."""
@@ -240,10 +237,6 @@ def begin(planned: Plan) -> model.Electra:
         found.load_state_dict(weights)
     rank = planned.config.discriminator.rank
     return copy.deepcopy(found) if rank == found.config.discriminator.rank else model.compress(found, rank)
-
-
-def is_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def halves(batch: Batch, windows: int) -> Batch:
