@@ -7,7 +7,8 @@ import pytest
 from task_model import write_model
 
 from corpus.terminal import UserError
-from trainer import align, alignment, retrieval
+from tokenizer.vocabulary import Vocabulary
+from trainer import align, alignment, head, retrieval, texts
 from trainer.__main__ import main
 
 
@@ -139,6 +140,19 @@ def test_the_command(model, pairs, tmp_path, capsys, few, method):
     again = capsys.readouterr().out
     line = next(line for line in told.splitlines() if line.startswith("deu-eng"))
     assert line in again  # the exported folder retrieves as the model does, by the map that lies in it
+
+
+def test_contrast_is_its_formula(model):
+    """Of packed sentences the same as of means that retrieval makes of each by itself."""
+    vocabulary, body = Vocabulary.load(str(model / "vocabulary")), head.open_body(str(model))[0].eval()
+    sentences = ["free and equal", "born", "Würde", "frei und gleich geboren", "rights in dignity", "Vernunft"]
+    rows = [texts.row(ids, None, retrieval.LENGTH) for ids in texts.encode(vocabulary, sentences)]
+    found = align.contrast(body, (rows[:3], rows[3:]), 1)
+    one, two = np.split(retrieval.unit(retrieval.vectors(body, vocabulary, sentences, 1).astype(float)), 2)
+    scores = np.exp(one @ two.T / align.TEMPERATURE)
+    own = np.diag(scores)
+    expected = -(np.log(own / scores.sum(1)) + np.log(own / scores.sum(0))).mean() / 2
+    assert found.item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_held_back_pairs_are_others():

@@ -1,6 +1,7 @@
 """A model learns a task; what is written tells the same when it is opened again."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,9 +9,9 @@ import torch
 from task_model import write_examples, write_model
 
 from corpus.settings import Finetune
-from corpus.terminal import UserError
+from corpus.terminal import Progress, UserError
 from tokenizer.vocabulary import Vocabulary
-from trainer import finetune, head, prediction, task
+from trainer import finetune, head, prediction, task, texts, tuning
 from trainer.__main__ import main
 from trainer.finetune import Data
 from trainer.head import Task
@@ -58,32 +59,93 @@ def test_it_learns_and_tells_zero_shot_apart(model, files, tmp_path, capsys):
     assert "zero-shot" in (out / "report.html").read_text()
 
 
-def test_same_seed_same_weights(model, files):
+def prepared(model, files):
+    """Rows to learn from and to judge by, as a run takes them."""
     data = Data(task.read([str(files / "train.tsv")], "train")[:64], task.read([str(files / "dev.tsv")], "dev"), [])
     vocabulary = Vocabulary.load(str(model / "vocabulary"))
     wanted = finetune.task_of(data, 32, 512)
-    sets = tuple(prediction.prepare(e, wanted, vocabulary) for e in (data.train, data.dev))
-    runs = [
-        finetune.train(lambda: head.open_body(str(model))[0], sets, Finetune(epochs=1, examples=16), vocabulary, seed,
-                       torch.device("cpu"))
-        for seed in (0, 0, 1)
-    ]  # fmt: skip
+    return tuple(prediction.prepare(e, wanted, vocabulary) for e in (data.train, data.dev)), vocabulary
+
+
+def one_run(model, sets, vocabulary, folder, settings, seed=0):
+    made = finetune.course(head.open_body(str(model))[0], sets, settings, vocabulary, seed, torch.device("cpu"))
+    (found,), code = tuning.learn(lambda _: made, [seed], str(folder), Progress("finetune", 1, quiet=True))
+    assert code == 0
+    return found
+
+
+def test_same_seed_same_weights(model, files, tmp_path):
+    sets, vocabulary = prepared(model, files)
+    settings = Finetune(epochs=1, examples=16)
+    runs = [one_run(model, sets, vocabulary, tmp_path / str(k), settings, s) for k, s in enumerate((0, 0, 1))]
     one, two, other = (r.weights["head.out.weight"] for r in runs)
     assert torch.equal(one, two)
     assert not torch.equal(one, other)
 
 
-def test_a_run_is_not_given_up_in_its_first_half(model, files, monkeypatch):
-    """A small model tells all texts alike for some epochs; that is no reason to stop."""
-    rows = task.read([str(files / "train.tsv")], "train")[:16]
-    vocabulary = Vocabulary.load(str(model / "vocabulary"))
-    prepared = prediction.prepare(rows, finetune.task_of(Data(rows, rows, []), 32, 512), vocabulary)
+def test_a_run_is_not_given_up_in_its_first_half(model, files, tmp_path, monkeypatch):
+    """A small model tells all texts alike for some epochs; that is no reason to stop. The best weights are kept."""
+    (train, _), vocabulary = prepared(model, files)
+    few = replace(train, examples=train.examples[:16], rows=train.rows[:16], targets=train.targets[:16])
     figures = iter([0.3] * 9 + [0.9] + [0.5] * 10)
-    monkeypatch.setattr(finetune, "score", lambda *_: next(figures))
-    settings = Finetune(epochs=20, examples=16)
-    found = finetune.train(lambda: head.open_body(str(model))[0], (prepared, prepared), settings, vocabulary, 0,
-                           torch.device("cpu"))  # fmt: skip
+    seen = []
+
+    def score(made, *_):
+        seen.append(made.head.out.weight.detach().clone())
+        return next(figures)
+
+    monkeypatch.setattr(finetune, "score", score)
+    found = one_run(model, (few, few), vocabulary, tmp_path, Finetune(epochs=20, examples=16))
     assert (found.best, found.epoch, len(found.looks)) == (0.9, 10.0, 13)
+    assert torch.equal(found.weights["head.out.weight"], seen[9])
+
+
+LINES = ("born free", "free", "equal and free in dignity and rights and reason and dignity", "born with reason")
+KINDS = {
+    "classify": [Example(w, label=w[0]) for w in LINES],
+    "score": [Example(w, "rights", label=f"{len(w)}.5") for w in LINES],
+    "tag": [Example(words=tuple(w.split()), tags=tuple("XO"[len(x) % 2] for x in w.split())) for w in LINES],
+    "answer": [
+        Example("who", w, answers=(("free", w.find("free")),) if "free" in w else (), question=True) for w in LINES
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_packed_rows_learn_as_single_ones(model, kind):
+    """Loss and gradients of a step are those of each row by itself, without padding."""
+    vocabulary, examples = Vocabulary.load(str(model / "vocabulary")), KINDS[kind]
+    labels = {"classify": ("b", "e", "f"), "tag": ("O", "X")}.get(kind, ())
+    made = head.TaskModel(head.open_body(str(model))[0], Task(kind, labels, 32)).eval()
+    rows = prediction.prepare(examples, made.task, vocabulary)
+    numbers = [2, 0, 3, 1]
+    inputs, _ = texts.packed([rows.rows[n] for n in numbers])
+    assert len(inputs.tokens) < len(numbers)
+    found = finetune._loss(made, rows, numbers, None)
+    found.backward()
+    gradients = {n: w.grad.clone() for n, w in made.named_parameters() if w.grad is not None}
+    made.zero_grad()
+    each = [
+        (made(texts.inputs([rows.rows[n]])), prediction.target(rows, [n], len(rows.rows[n].tokens))) for n in numbers
+    ]
+    if kind == "tag":
+        each = [tuple(torch.cat(parts, 1) for parts in zip(*each, strict=True))]
+    expected = torch.stack([prediction.loss(made.task, *one) for one in each]).mean()
+    expected.backward()
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+    for name, weight in made.named_parameters():
+        if weight.grad is not None:
+            assert torch.allclose(gradients[name], weight.grad, atol=1e-5 * float(weight.grad.abs().max()) + 1e-7), name
+
+
+def test_empty_words_have_no_tag(model):
+    """And those behind them keep theirs."""
+    vocabulary = Vocabulary.load(str(model / "vocabulary"))
+    example, known = Example(words=("free", "", "born"), tags=("O", "O", "X")), Task("tag", ("O", "X"), 32)
+    (target,) = prediction.prepare([example], known, vocabulary).targets
+    logits = np.zeros((len(target), 2))
+    logits[np.flatnonzero(target == 1), 1] = 1
+    assert prediction._tags(example, target, logits, known.labels) == ["O", "O", "X"]
 
 
 def test_lower_layers_learn_slower(tmp_path):

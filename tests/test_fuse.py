@@ -83,7 +83,7 @@ def test_judged_on_shards(branches, tmp_path, capsys, monkeypatch):
     """A soup is chosen on one half of the validation shards and told on the other, beside its parents."""
     monkeypatch.setattr("tokenizer.vocabulary.Vocabulary.load", lambda _: Fake())
     places = [str(branches / n) for n in ("one", "two")]
-    made = judge.of_tokens(str(branches / "tokens"))
+    made = judge.of_tokens(str(branches / "tokens"), torch.device("cpu"))
     assert fuse.fuse(places, str(tmp_path / "out"), method="soup", judge=made) == 0
     told = capsys.readouterr().out
     assert all(place in told for place in places)

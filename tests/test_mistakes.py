@@ -140,6 +140,10 @@ MISTAKES = [
     ("trainer distill {d}/photos {d}/out/tokens --output {d}/m", "photos"),
     ("trainer align {d}/photos --pairs {d}/empty.txt --output {d}/m", "photos"),
     ("trainer fuse {d}/photos {d}/empty --output {d}/never", "photos"),
+    ("trainer finetune {d}/photos --train x --dev x --output {d}/m --device cud", "did you mean cuda?"),
+    ("trainer align {d}/photos --pairs x --output {d}/m --device cud", "did you mean cuda?"),
+    ("trainer evaluate {d}/photos --data x --device cud", "did you mean cuda?"),
+    ("trainer fuse {d}/photos {d}/empty --output {d}/never --device cud", "did you mean cuda?"),
     ("trainer finetun {d}/photos", "did you mean finetune?"),
 ]  # fmt: skip
 

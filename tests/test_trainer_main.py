@@ -21,6 +21,12 @@ TEXT = {
     "ukr_Cyrl": "Всі люди народжуються вільними і рівними у своїй гідності та правах. Вони наділені розумом. ",
     "cmn_Hans": "人人生而自由，在尊严和权利上一律平等。他们赋有理性和良心，并应以兄弟关系的精神相对待。",
 }
+WANTED = {
+    "finetune": ["--train", "x", "--dev", "x", "--output", "y"],
+    "align": ["--pairs", "x", "--output", "y"],
+    "evaluate": ["--data", "x"],
+    "fuse": ["--output", "y"],
+}
 QUICK = ["--size", "tiny", "--sequence", "64", "--batch", "4", "--steps", "6", "--device", "cpu", "--quiet"]
 
 
@@ -50,6 +56,18 @@ def out(tmp_path_factory) -> Path:
 def model(out) -> Path:
     assert main(["pretrain", str(out / "tokens"), "--output", str(out / "model"), *QUICK]) == 0
     return out / "model"
+
+
+@pytest.mark.parametrize("command", ["finetune", "align", "evaluate", "fuse"])
+def test_threads_do_not_spin_while_they_wait(command):
+    """The environment is as torch wants it before torch is loaded."""
+    code = "import sys, os, runpy; from trainer.__main__ import main\nclass Watch:\n"
+    code += (
+        " def find_spec(self, name, *_):\n  if name == 'torch': print(os.environ.get('OMP_WAIT_POLICY')); sys.exit()\n"
+    )
+    code += f"sys.meta_path.insert(0, Watch()); sys.argv[1:] = {command!r}, 'x', *{WANTED[command]}; sys.exit(main())"
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    assert told == "PASSIVE\n"
 
 
 def test_help_is_quick_and_light():
@@ -153,6 +171,13 @@ def test_mistakes_are_one_line_and_code_2(out, arguments, told, capsys):
     assert told in error
     assert error.startswith("error: ")
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", WANTED)
+def test_no_gpu_is_one_line(model, command, capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert main([command, str(model), *WANTED[command], "--device", "cuda", "--quiet"]) == 2
+    assert capsys.readouterr().err == "error: --device: cuda, but torch finds no GPU; use --device cpu\n"
 
 
 def test_config_tells_the_vocabulary(out, model):

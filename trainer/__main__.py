@@ -27,6 +27,10 @@ def _output(command: Parser, help: str = "folder of the model; must be empty") -
     command.add_argument("--output", required=True, metavar="FOLDER", help=help)
 
 
+def _device(command: Parser) -> None:
+    command.add_argument("--device", default="auto", metavar="{auto,cpu,cuda}", help="where to compute (auto)")
+
+
 def _vocabulary_flag(command: Parser) -> None:
     command.add_argument("--vocabulary", metavar="PATH", help="folder or file of the vocabulary (TOKENS/../vocabulary)")
 
@@ -78,7 +82,8 @@ def _add_finetune(commands) -> None:
     finetune.add_argument("--test", action="append", default=[], metavar="FILE", help="examples that choose nothing")
     finetune.add_argument("--languages", metavar="LABELS", help="train on these; the others are zero-shot (all)")
     finetune.add_argument("--balance", action="store_true", help="rare labels weigh as much as frequent ones")
-    _output(finetune)
+    _output(finetune, "folder of the model")
+    _device(finetune)
     settings.add_flags(finetune, Finetune)
     settings.add_common(finetune)
 
@@ -94,6 +99,7 @@ def _add_looks(commands) -> None:
     evaluate.add_argument("--languages", metavar="LABELS", help="only these labels, or pairs like ita-eng (all)")
     evaluate.add_argument("--split", default="dev", choices=("dev", "test"), help="of files that tell it (dev)")
     evaluate.add_argument("--output", default="", metavar="FILE", help="the figures as JSON")
+    _device(evaluate)
     settings.add_common(evaluate, runs=False)
     probe = commands.add_parser(
         "probe",
@@ -154,7 +160,8 @@ def _add_align(commands) -> None:
         help="a rotation, any matrix, a rotation without pairs, or the encoder itself (procrustes)",
     )  # fmt: skip
     align.add_argument("--layer", type=int, default=0, metavar="N", help="whose states make the vectors (middle)")
-    _output(align)
+    _output(align, "folder of the model")
+    _device(align)
     settings.add_flags(align, Finetune)
     settings.add_common(align)
 
@@ -172,12 +179,11 @@ def _add_fuse(commands) -> None:
     fuse.add_argument("--scale", type=float, default=1.0, metavar="X", help="of what is added to the base (1)")
     fuse.add_argument("--dev", metavar="TOKENS_OR_FILE", help="a half chooses the soup, the other tells all of them")
     _output(fuse)
+    _device(fuse)
     settings.add_common(fuse, runs=False)
 
 
 def _load(path: str):
-    # OpenMP's threads spin while they wait, which costs up to four times the time where other work shares the cores.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded
     from tokenizer.vocabulary import Vocabulary
 
     return Vocabulary.load(path)
@@ -246,8 +252,9 @@ def _finetune(names: argparse.Namespace) -> int:
     chosen = _settings(names, Finetune)
     if chosen is None:
         return terminal.DONE
-    from trainer import checkpoint, finetune, task
+    from trainer import checkpoint, finetune, task, world
 
+    device = world.choose(names.device)
     checkpoint.read_config(names.model)
     vocabulary = _load(checkpoint.vocabulary(names.model))
     data = finetune.Data(
@@ -256,21 +263,21 @@ def _finetune(names: argparse.Namespace) -> int:
         task.read(names.test, "test")[: names.limit] if names.test else [],
     )
     if names.dry_run:
-        print("\n".join(finetune.rehearse(data, chosen)))
+        print("\n".join(finetune.rehearse(data, chosen, device)))
         return terminal.DONE
     return finetune.finetune(
         names.model, data, names.output, chosen, vocabulary, seed=getattr(names, "seed", 0), balanced=names.balance,
-        quiet=names.quiet,
+        device=device, quiet=names.quiet,
     )  # fmt: skip
 
 
 def _evaluate(names: argparse.Namespace) -> int:
-    from trainer import evaluate
+    from trainer import evaluate, world
 
-    languages = _list(names.languages)
     return evaluate.evaluate(
-        names.models, names.data, languages=languages, split=names.split, output=names.output, quiet=names.quiet
-    )
+        names.models, names.data, languages=_list(names.languages), split=names.split, output=names.output,
+        device=world.choose(names.device), quiet=names.quiet,
+    )  # fmt: skip
 
 
 def _probe(names: argparse.Namespace) -> int:
@@ -314,18 +321,20 @@ def _align(names: argparse.Namespace) -> int:
     chosen = _settings(names, Finetune)
     if chosen is None:
         return terminal.DONE
-    from trainer import align, checkpoint
+    from trainer import align, checkpoint, world
 
+    device = world.choose(names.device)
     checkpoint.read_config(names.model)
     vocabulary = _load(checkpoint.vocabulary(names.model))
     pairs = align.read(names.pairs, _list(names.languages))[: names.limit]
     dev = align.read(names.dev, _list(names.languages))
     if names.dry_run:
         print(f"{len(pairs):,} pairs of sentences in {len({p for _, _, p in pairs})} pairs of languages")
+        print(f"device: {device}")
         return terminal.DONE
     return align.align(
         names.model, pairs, names.output, chosen, vocabulary, method=names.method, dev=dev, layer=names.layer,
-        seed=getattr(names, "seed", 0), quiet=names.quiet,
+        seed=getattr(names, "seed", 0), device=device, quiet=names.quiet,
     )  # fmt: skip
 
 
@@ -334,12 +343,12 @@ def _fuse(names: argparse.Namespace) -> int:
         shares = [float(x) for x in _list(names.shares)]
     except ValueError:
         raise UserError(f"--shares: {names.shares!r} are no numbers; write say 2,1,1") from None
-    from trainer import fuse, judge, task
+    from trainer import fuse, judge, task, world
 
-    made = None
+    made, device = None, world.choose(names.device)
     if names.dev:
         of_tokens = os.path.exists(os.path.join(names.dev, "manifest.json"))
-        made = judge.of_tokens(names.dev) if of_tokens else judge.of_task(task.read([names.dev], "dev"))
+        made = judge.of_tokens(names.dev, device) if of_tokens else judge.of_task(task.read([names.dev], "dev"), device)
     return fuse.fuse(
         names.models, names.output, method=names.method, base=names.base, shares=shares, scale=names.scale, judge=made
     )
@@ -358,6 +367,9 @@ def main(argv: list[str] | None = None) -> int:
         names, rest = parser().parse_all(sys.argv[1:] if argv is None else argv)
         if rest:
             raise UserError("python -m trainer: no options behind '--' are known here; see --help")
+        # OpenMP's threads spin while they wait, which costs up to four times the time where other work shares the
+        # cores; read when torch is loaded
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         return COMMANDS[names.command](names)
 
     return terminal.run(command)

@@ -13,12 +13,12 @@ from torch.nn import functional
 
 from corpus.settings import Finetune
 from corpus.terminal import DONE, Progress, UserError
-from trainer import alignment, checkpoint, evaluate, head, prediction, retrieval, task, texts
-from trainer import optimizer as optimizers
+from trainer import alignment, checkpoint, evaluate, head, prediction, retrieval, task, texts, tuning
 from trainer.head import Body
-from trainer.optimizer import Optimizer
 from trainer.stream import key
-from trainer.texts import Row, Vocabulary
+from trainer.texts import Row, Vocabulary, low, placed
+from trainer.tuning import Course
+from trainer.world import choose
 
 METHODS = ("procrustes", "least-squares", "adversarial", "contrastive")
 TEMPERATURE = 0.05
@@ -42,11 +42,10 @@ def split(pairs: Pairs, seed: int) -> tuple[list, list]:
 
 def align(
     model: str, pairs: Pairs, output: str, settings: Finetune, vocabulary: Vocabulary, *, method: str = "procrustes",
-    dev: Pairs = (), layer: int = 0, seed: int = 0, quiet: bool = False,
+    dev: Pairs = (), layer: int = 0, seed: int = 0, device: torch.device | None = None, quiet: bool = False,
 ) -> int:  # fmt: skip
-    """Write the model with its maps, or as it has become, to `output`. dev: pairs to judge by; none: a share of
-    `pairs`. Errors: UserError."""
-    checkpoint.claim_empty(output)
+    """Write the model with its maps, or as it has become, to `output`; contrast goes on where the same command was
+    stopped. dev: pairs to judge by; none: a share of `pairs`. Errors: UserError, StepError."""
     learn, held = (list(pairs), list(dev)) if dev else split(pairs, seed)
     if min(len(learn), len(held)) < FEWEST:
         raise UserError(
@@ -56,23 +55,34 @@ def align(
     if not 0 <= layer <= body.tower.layers:
         raise UserError(f"--layer: {layer}; the model has {body.tower.layers} layers")
     layer = layer or retrieval.middle(body.tower.layers)
+    identity = tuning.identity(settings, model, {"train": learn, "dev": held}, method=method, layer=layer, seed=seed)
+    if tuning.claim(output, identity):
+        print(f"{output}: finished, nothing to do; {_next(output)}")
+        return DONE
+    body = placed(body, device or choose("auto"))
     before = evaluate.retrieved(body.eval(), vocabulary, held, {}, layer)
     maps: dict[str, alignment.Map] = {}
     if method == "contrastive":
-        contrastive(body, vocabulary, learn, settings, layer, seed, quiet)
+        code = contrastive(body, vocabulary, learn, settings, layer, seed, output, quiet)
+        if code:
+            return code
     else:
         maps = fitted(body, vocabulary, learn, layer, method, seed)
-    after = evaluate.retrieved(body.eval(), vocabulary, held, maps, layer)
-    head.save(output, body, config, 1, learned_from=model, alignment=method)
-    checkpoint.copy_vocabulary(checkpoint.vocabulary(model), output)
-    if maps:
         alignment.save(output, maps, layer, method)
+    after = evaluate.retrieved(body.eval(), vocabulary, held, maps, layer)
+    head.save(output, body, config, 1, learned_from=model, alignment=method, run=identity)
+    checkpoint.copy_vocabulary(checkpoint.vocabulary(model), output)
+    tuning.discard(output)
     told = f"{len(learn):,} pairs, judged on {len(held):,} others"
     print(f"{output}: {method}, layer {layer} of {body.tower.layers}, {told}")
     for name, found in (("before", before), ("after", after)):
         print("\n".join([f"{name}:", *prediction.table(found)]))
-    print(f"next: python -m trainer evaluate {output} --data FILE, or export {output} --output FOLDER")
+    print(_next(output))
     return DONE
+
+
+def _next(output: str) -> str:
+    return f"next: python -m trainer evaluate {output} --data FILE, or export {output} --output FOLDER"
 
 
 def fitted(
@@ -90,34 +100,37 @@ def fitted(
 
 
 def contrastive(
-    body: Body, vocabulary: Vocabulary, pairs: Pairs, settings: Finetune, layer: int, seed: int, quiet: bool
-) -> None:
-    """Teach the encoder, up to `layer`, that translations belong together."""
+    body: Body, vocabulary: Vocabulary, pairs: Pairs, settings: Finetune, layer: int, seed: int, output: str,
+    quiet: bool,
+) -> int:  # fmt: skip
+    """Teach the encoder, up to `layer`, that translations belong together; the exit code. Errors: as tuning.tune."""
     sides = [[texts.row(ids, None, retrieval.LENGTH) for ids in texts.encode(vocabulary, side)]
              for side in ([a for a, _, _ in pairs], [b for _, b, _ in pairs])]  # fmt: skip
-    body.train()
-    adam = Optimizer(body, 0.01)
-    per_epoch = max(1, len(pairs) // settings.examples)
+
+    def loss(numbers: Sequence[int]) -> torch.Tensor:
+        return contrast(body, [[side[k] for k in numbers] for side in sides], layer)
+
+    size = min(settings.examples, len(pairs))
+    per_epoch = len(pairs) // size
     steps = max(1, round(settings.epochs * per_epoch))
-    random, bar = np.random.default_rng(key(seed, 15)), Progress("align", steps, quiet=quiet)
-    order = random.permutation(len(pairs))
-    for step in range(steps):
-        at = step % per_epoch
-        order = random.permutation(len(pairs)) if at == 0 else order
-        chosen = order[at * settings.examples : (at + 1) * settings.examples]
-        one, two = (_mean(body, [side[k] for k in chosen], layer) for side in sides)
-        scores = functional.normalize(one, dim=1) @ functional.normalize(two, dim=1).T / TEMPERATURE
-        own = torch.arange(len(chosen))
-        ((functional.cross_entropy(scores, own) + functional.cross_entropy(scores.T, own)) / 2).backward()
-        adam.update(settings.tuning_rate * optimizers.rate(step, steps, 0.1))
-        bar.advance(1)
-    bar.finish()
+    course = Course(body, loss, len(pairs), size, per_epoch, steps, settings.tuning_rate, seed)
+    runs, code = tuning.learn(lambda _: course, [seed], output, Progress("align", steps, quiet=quiet))
+    if not code:
+        body.load_state_dict(runs[0].weights)
+    return code
 
 
-def _mean(body: Body, rows: Sequence[Row], layer: int) -> torch.Tensor:
-    inputs = texts.inputs(rows)
-    inner = ((inputs.sequences > 0) & (inputs.tokens > 4)).unsqueeze(-1)
-    return (body(inputs, layer) * inner).sum(1) / inner.sum(1).clamp(min=1)
+def contrast(body: Body, sides: Sequence[Sequence[Row]], layer: int) -> torch.Tensor:
+    """The loss of some pairs, nats: each sentence has to find its own translation among those of the others."""
+    device, count = texts.device_of(body), len(sides[0])
+    inputs, places = texts.packed([*sides[0], *sides[1]], device)
+    with low(device):
+        states = texts.unpacked(body(inputs, layer), places).float()
+    inner = ((places >= 0) & (inputs.tokens.flatten()[places.clamp(min=0)] > 4)).unsqueeze(-1)
+    means = functional.normalize((states * inner).sum(1) / inner.sum(1).clamp(min=1), dim=1)
+    scores = means[:count] @ means[count:].T / TEMPERATURE
+    own = torch.arange(count, device=device)
+    return (functional.cross_entropy(scores, own) + functional.cross_entropy(scores.T, own)) / 2
 
 
 def read(paths: Sequence[str], pairs: Sequence[str]) -> list[tuple[str, str, str]]:

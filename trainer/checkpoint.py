@@ -23,6 +23,7 @@ from trainer.model import Config, Electra
 CONFIG, FOLDER, PREFIX, STATE = "config.json", "checkpoints", "step-", "state.json"
 MODEL, OPTIMIZER = "model.safetensors", "optimizer.safetensors"
 VOCABULARY = "vocabulary"
+UNFINISHED = "unfinished"  # folder of what finetune and align have saved before they are done
 
 
 @dataclass
@@ -48,6 +49,8 @@ def read_config(output: str) -> dict:
         values = json.loads(Path(path).read_bytes())
         Config.of(values["model"])
     except FileNotFoundError:
+        if os.path.isdir(f"{output}/{UNFINISHED}"):
+            raise UserError(f"{output}: not finished; run the same finetune or align again to go on") from None
         raise UserError(f"{path}: not there, so this is no model; name a folder that pretrain wrote") from None
     except (ValueError, KeyError, TypeError, NotADirectoryError) as error:
         raise UserError(f"{path}: not readable ({error}); name a folder that pretrain wrote") from None

@@ -5,6 +5,7 @@ import resource
 
 import torch
 
+from corpus.terminal import size
 from trainer.model import Config, Tower
 
 PEAK = {  # dense bf16 operations per second, from the makers' data sheets
@@ -51,3 +52,13 @@ def free(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def is_memory(error: RuntimeError) -> bool:
+    """Was there too little of it?"""
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+
+
+def held(device: torch.device) -> str:
+    """For sentences like 'too much for ...'."""
+    return f"{'the GPU' if device.type == 'cuda' else 'memory'} ({size(free(device))} left)"

@@ -252,7 +252,7 @@ def distill(
     )  # fmt: skip
     if code == DONE and world.leads():
         if data:
-            evaluate.evaluate([place, output], data, quiet=True)
+            evaluate.evaluate([place, output], data, device=world.choose(planned.settings.device), quiet=True)
         print(f"next: python -m trainer finetune {output} --train FILE --dev FILE --output FOLDER")
     return code
 

@@ -10,21 +10,24 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
+import torch
+from torch import nn
 
 from corpus import storage
 from corpus.terminal import DONE, Progress, UserError, say
-from trainer import alignment, export, metrics, prediction, retrieval, task
+from trainer import alignment, export, metrics, prediction, retrieval, task, texts
 from trainer.alignment import Map
 from trainer.head import Body, Task, TaskModel
 from trainer.metrics import Figures
 from trainer.task import Example
 from trainer.texts import Vocabulary
+from trainer.world import choose
 
 PENALTY = 1.0  # of the ridge regression, for standardized states
 
 
 def evaluate(models: Sequence[str], data: Sequence[str], *, languages: Sequence[str] = (), split: str = "dev",
-             output: str = "", quiet: bool = False) -> int:  # fmt: skip
+             output: str = "", device: torch.device | None = None, quiet: bool = False) -> int:  # fmt: skip
     """Print a table of every model on every file. languages: those that count; output: a JSON file with all figures.
     Errors: UserError."""
     from tokenizer.vocabulary import Vocabulary as Pieces
@@ -33,6 +36,7 @@ def evaluate(models: Sequence[str], data: Sequence[str], *, languages: Sequence[
     bar = Progress("evaluate", len(models) * len(data), quiet=quiet)
     for model in models:
         made, learned, folder = export.opened(model)
+        made = texts.placed(made, device or choose("auto")) if isinstance(made, nn.Module) else made
         vocabulary = Pieces.load(folder)
         for path in data:
             if is_pairs(path):

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,19 +11,16 @@ from torch import Tensor, nn
 
 from corpus import storage
 from corpus.settings import Finetune
-from corpus.terminal import DONE, Progress, StepError, UserError
-from trainer import checkpoint, head, prediction, task, texts
-from trainer import optimizer as optimizers
+from corpus.terminal import DONE, Progress, UserError
+from trainer import checkpoint, head, prediction, task, texts, tuning
 from trainer.head import Body, Task, TaskModel
-from trainer.optimizer import Optimizer
 from trainer.prediction import Prepared
 from trainer.stream import key
 from trainer.task import Example
-from trainer.texts import Vocabulary
+from trainer.texts import Vocabulary, low, placed
+from trainer.tuning import Course, Outcome
+from trainer.world import choose
 
-WARMUP, DECAY = 0.1, 0.01
-PATIENCE = 3  # looks at the development set without a better one, in the second half of a run
-LOOKS = 1.0  # epochs between them
 METRICS, PREDICTIONS = "metrics.json", "predictions.jsonl"
 
 
@@ -40,16 +37,11 @@ class Data:
         """Those that are trained on."""
         return sorted({e.language for e in self.train})
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """A run with one seed: its best weights, their figure on the development set, all looks."""
-
-    seed: int
-    best: float
-    epoch: float
-    weights: dict[str, Tensor]
-    looks: list[tuple[float, float]]
+    @property
+    def judges(self) -> list[Example]:
+        """Those that choose the best: of the languages that are trained on, if there are any."""
+        trained = set(self.languages)
+        return [e for e in self.dev if e.language in trained] or self.dev
 
 
 def layer_of(name: str, made: TaskModel) -> int:
@@ -69,63 +61,39 @@ def balance(prepared: Prepared) -> Tensor:
     return torch.tensor(counts.sum() / (np.count_nonzero(counts) * counts), dtype=torch.float32)
 
 
-def train(
-    body: Callable[[], Body], data: tuple[Prepared, Prepared], settings: Finetune, vocabulary: Vocabulary, seed: int,
-    device: torch.device, *, weights: Tensor | None = None, bar: Progress | None = None,
-) -> Outcome:  # fmt: skip
-    """One run. data: training and development, of which the languages that are trained on decide, if there are any;
-    the others must not choose what is called zero-shot. Errors: StepError if the loss is no number."""
+def course(
+    body: Body, data: tuple[Prepared, Prepared], settings: Finetune, vocabulary: Vocabulary, seed: int,
+    device: torch.device, *, weights: Tensor | None = None,
+) -> Course:  # fmt: skip
+    """A run. data: training and development, of which the languages that are trained on decide, if there are any; the
+    others must not choose what is called zero-shot. weights: of the labels."""
     train, dev = data
     torch.manual_seed(key(seed, 11) >> 1)
-    made = TaskModel(body(), train.task).to(device)
-    adam = Optimizer(made, DECAY, scale=lambda n: settings.layer_decay ** layer_of(n, made))
-    per_epoch = math.ceil(len(train.rows) / settings.examples)
-    steps = max(1, round(settings.epochs * per_epoch))
-    look = max(1, round(LOOKS * per_epoch))
-    looks: list[tuple[float, float]] = []
-    best, kept, worse = -math.inf, {}, 0
-    for step, numbers in enumerate(_order(train, settings, seed, steps)):
-        _step(made, adam, train, numbers, settings.tuning_rate * optimizers.rate(step, steps, WARMUP), weights, device)
-        if bar:
-            bar.advance(1)
-        if (step + 1) % look == 0 or step + 1 == steps:
-            value = score(made, dev, vocabulary, device)
-            looks.append(((step + 1) / per_epoch, value))
-            worse += 1
-            if value > best:
-                best, worse = value, 0
-                kept = {n: w.detach().cpu().clone() for n, w in made.state_dict().items()}
-            if worse >= PATIENCE and 2 * (step + 1) >= steps:  # small models begin with epochs at the majority
-                break
-    return Outcome(seed, best, next(e for e, v in looks if v == best), kept, looks)
+    made = placed(TaskModel(body, train.task), device)
+    shares = None if weights is None else weights.to(device)
+    count, per_epoch = len(train.rows), math.ceil(len(train.rows) / settings.examples)
+    return Course(
+        made, lambda numbers: _loss(made, train, numbers, shares), count, settings.examples, per_epoch,
+        max(1, round(settings.epochs * per_epoch)), settings.tuning_rate, seed,
+        judge=lambda: score(made, dev, vocabulary), scale=lambda n: settings.layer_decay ** layer_of(n, made),
+    )  # fmt: skip
 
 
-def _order(train: Prepared, settings: Finetune, seed: int, steps: int):
-    """Numbers of the rows of each step."""
-    random, left = np.random.default_rng(key(seed, 12)), np.zeros(0, np.int64)
-    for _ in range(steps):
-        if not len(left):
-            left = random.permutation(len(train.rows))
-        yield left[: settings.examples].tolist()
-        left = left[settings.examples :]
+def _loss(made: TaskModel, train: Prepared, numbers: Sequence[int], weights: Tensor | None) -> Tensor:
+    """Of some rows, packed, since half of a batch of random texts is padding."""
+    device = texts.device_of(made)
+    inputs, places = texts.packed([train.rows[n] for n in numbers], device, width=int(made.head.whole))
+    wanted = prediction.target(train, numbers, places.shape[1]).to(device)
+    with low(device):
+        logits = made.head(texts.unpacked(made.body(inputs), places))
+    if made.task.kind == "answer":
+        logits = logits.float().masked_fill((places < 0).unsqueeze(-1), -torch.inf)
+    return prediction.loss(made.task, logits, wanted, weights)
 
 
-def _step(made: TaskModel, adam: Optimizer, train: Prepared, numbers, rate: float, weights, device) -> None:
-    made.train()
-    inputs = texts.inputs([train.rows[n] for n in numbers], device)
-    wanted = prediction.target(train, numbers, inputs.tokens.shape[1]).to(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-        logits = made(inputs)
-    loss = prediction.loss(train.task, logits, wanted, None if weights is None else weights.to(device))
-    if not torch.isfinite(loss):
-        raise StepError("the loss is no number any more; lower --tuning-rate")
-    loss.backward()
-    adam.update(rate)
-
-
-def score(made: nn.Module, dev: Prepared, vocabulary: Vocabulary, device) -> float:
+def score(made: nn.Module, dev: Prepared, vocabulary: Vocabulary) -> float:
     """The mean over the languages of the figure that decides."""
-    predicted = prediction.predict(made.eval(), dev, vocabulary, device)
+    predicted = prediction.predict(made.eval(), dev, vocabulary)
     found = prediction.by_language(dev.task, dev.examples, predicted)
     return float(np.mean([next(iter(f.values())) for f in found.values()]))
 
@@ -134,31 +102,35 @@ def finetune(
     model: str, data: Data, output: str, settings: Finetune, vocabulary: Vocabulary, *, seed: int = 0,
     balanced: bool = False, device: torch.device | None = None, quiet: bool = False,
 ) -> int:  # fmt: skip
-    """Learn the task of `data` from a model folder, write the best run to `output`, print its figures. Errors:
-    UserError, StepError."""
-    checkpoint.claim_empty(output)
-    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Learn the task of `data` from a model folder, write the best run to `output`, print its figures; goes on where
+    the same command was stopped. Errors: UserError, StepError."""
+    device = device or choose("auto")
     _, config = head.open_body(model)
     if config["vocabulary"] != vocabulary.digest:
         raise UserError(f"{model}: learned with another vocabulary; give the folder's own, or none, with --vocabulary")
     wanted = task_of(data, settings.length, config["model"]["positions"])
-    judges = [e for e in data.dev if e.language in data.languages] or data.dev
-    sets = prediction.prepare(data.train, wanted, vocabulary), prediction.prepare(judges, wanted, vocabulary)
-    weights = balance(sets[0]) if balanced and wanted.kind in ("classify", "tag") else None
-    steps = round(settings.epochs * math.ceil(len(sets[0].rows) / settings.examples)) * settings.seeds
-    bar = Progress("finetune", steps, quiet=quiet)
-    runs = [
-        train(lambda: head.open_body(model)[0], sets, settings, vocabulary, s, device,
-              weights=weights, bar=bar)
-        for s in range(seed, seed + settings.seeds)
-    ]  # fmt: skip
-    bar.finish()
+    sets = {"train": data.train, "dev": data.dev, "test": data.test}
+    identity = tuning.identity(settings, model, sets, seed=seed, balance=balanced)
+    if tuning.claim(output, identity):
+        print(f"{output}: finished, nothing to do; next: python -m trainer export {output} --output FOLDER")
+        return DONE
+    train, judges = (prediction.prepare(e, wanted, vocabulary) for e in (data.train, data.judges))
+    weights = balance(train) if balanced and wanted.kind in ("classify", "tag") else None
+    steps = round(settings.epochs * math.ceil(len(train.rows) / settings.examples)) * settings.seeds
+    runs, code = tuning.learn(
+        lambda s: course(head.open_body(model)[0], (train, judges), settings, vocabulary, s, device, weights=weights),
+        range(seed, seed + settings.seeds), output, Progress("finetune", steps, quiet=quiet),
+    )  # fmt: skip
+    if code:
+        return code
     best = max(runs, key=lambda r: (r.best, -r.seed))
     made = TaskModel(head.open_body(model)[0], wanted)
     made.load_state_dict(best.weights)
-    head.save(output, made, config, best.seed + 1, learned_from=model)
+    head.save(output, made, config, best.seed + 1, learned_from=model, run=identity)
     checkpoint.copy_vocabulary(checkpoint.vocabulary(model), output)
-    print("\n".join(_tell(output, made.to(device).eval(), data, runs, best, vocabulary, device)))
+    told = _tell(output, placed(made, device).eval(), data, runs, best, vocabulary)
+    tuning.discard(output)
+    print("\n".join(told))
     return DONE
 
 
@@ -180,7 +152,7 @@ def task_of(data: Data, length: int, positions: int) -> Task:
     return Task(kind, tuple(labels), length)
 
 
-def rehearse(data: Data, settings: Finetune) -> list[str]:
+def rehearse(data: Data, settings: Finetune, device: torch.device) -> list[str]:
     """What would be learned, in lines."""
     batches = math.ceil(len(data.train) / settings.examples)
     return [
@@ -188,16 +160,17 @@ def rehearse(data: Data, settings: Finetune) -> list[str]:
         f"development set: {len(data.dev):,} examples in {len({e.language for e in data.dev})} languages",
         f"{round(batches * settings.epochs):,} steps of {settings.examples} examples, or more if texts are long; "
         f"seeds: {settings.seeds}",
+        f"device: {device}",
     ]
 
 
-def _tell(output: str, made: TaskModel, data: Data, runs, best: Outcome, vocabulary: Vocabulary, device) -> list[str]:
+def _tell(output: str, made: TaskModel, data: Data, runs, best: Outcome, vocabulary: Vocabulary) -> list[str]:
     """Writes metrics and predictions; the lines that say what came out."""
     found, told = {}, []
     for name, examples in (("dev", data.dev), ("test", data.test)):
         if examples:
             prepared = prediction.prepare(examples, made.task, vocabulary)
-            predicted = prediction.predict(made, prepared, vocabulary, device)
+            predicted = prediction.predict(made, prepared, vocabulary)
             found[name] = prediction.by_language(made.task, examples, predicted)
             storage.write(f"{output}/{name}-{PREDICTIONS}", prediction.lines(examples, predicted))
             told += [f"{name}:", *prediction.table(found[name], data.languages)]

@@ -158,7 +158,7 @@ def fuse(
     parents = open_parents(places, base)
     judges = judge(parents) if judge else None
     weights, words = fused(parents, method, shares, scale, judges, bool(base))
-    config = {k: v for k, v in parents[0].config.items() if k != "start"}
+    config = {k: v for k, v in parents[0].config.items() if k not in ("start", "run")}
     checkpoint.write_config(output, {**config, "fused": [p.place for p in parents], "method": words})
     checkpoint.save(output, weights, {"updates": torch.zeros(1)}, State(step=1))
     checkpoint.copy_vocabulary(checkpoint.vocabulary(parents[0].place), output)

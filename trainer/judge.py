@@ -7,7 +7,7 @@ import torch
 
 from corpus.settings import Pretrain, build
 from corpus.terminal import UserError
-from trainer import checkpoint, finetune, head, model, objectives, plan, prediction, run
+from trainer import checkpoint, finetune, head, model, objectives, plan, prediction, run, texts
 from trainer import tally as tallies
 from trainer.fuse import Judge, Parent, Weights
 from trainer.task import Example
@@ -15,20 +15,20 @@ from trainer.task import Example
 WINDOWS = 128  # of a half
 
 
-def of_task(examples: Sequence[Example]) -> Callable[[Sequence[Parent]], Judge]:
+def of_task(examples: Sequence[Example], device: torch.device) -> Callable[[Sequence[Parent]], Judge]:
     """The figure that decides, as a mean over languages. Every second example of a language is in the other half."""
 
     def make(parents: Sequence[Parent]) -> Judge:
         from tokenizer.vocabulary import Vocabulary
 
         place = parents[0].place
-        made, _ = head.open_task(place)
+        made = texts.placed(head.open_task(place)[0], device)
         vocabulary = Vocabulary.load(checkpoint.vocabulary(place))
         halves = [prediction.prepare(h, made.task, vocabulary) for h in split(examples)]
 
         def judge(weights: Weights, half: int) -> float:
             made.load_state_dict(weights)
-            return finetune.score(made, halves[half], vocabulary, torch.device("cpu"))
+            return finetune.score(made, halves[half], vocabulary)
 
         return judge
 
@@ -46,7 +46,7 @@ def split(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
     return halves
 
 
-def of_tokens(tokens: str) -> Callable[[Sequence[Parent]], Judge]:
+def of_tokens(tokens: str, device: torch.device) -> Callable[[Sequence[Parent]], Judge]:
     """Less the loss of pretraining on the validation shards of a tokens folder, the mean over its languages."""
 
     def make(parents: Sequence[Parent]) -> Judge:
@@ -60,12 +60,10 @@ def of_tokens(tokens: str) -> Callable[[Sequence[Parent]], Judge]:
         planned = plan.plan(tokens, settings, vocabulary)
         if planned.validation is None:
             raise UserError(f"{tokens}: holds no validation shards; give --dev a folder that does")
-        cpu = torch.device("cpu")
-        halves = [list(run.held_out(planned, 2 * WINDOWS, settings.batch, cpu, half, 2)) for half in (0, 1)]
-        made = model.Electra(planned.config)
-        objective = objectives.Pretraining(
-            made, torch.from_numpy(~planned.pieces.special), planned.active, len(planned.languages)
-        )
+        halves = [list(run.held_out(planned, 2 * WINDOWS, settings.batch, device, half, 2)) for half in (0, 1)]
+        made = texts.placed(model.Electra(planned.config), device)
+        allowed = torch.from_numpy(~planned.pieces.special).to(device)
+        objective = objectives.Pretraining(made, allowed, planned.active, len(planned.languages))
 
         def judge(weights: Weights, half: int) -> float:
             made.load_state_dict(weights)
@@ -79,7 +77,7 @@ def of_tokens(tokens: str) -> Callable[[Sequence[Parent]], Judge]:
 @torch.no_grad()
 def _loss(objective: objectives.Pretraining, batches: Sequence[objectives.Batch], planned: plan.Plan) -> float:
     weights = planned.weights(planned.settings.steps)
-    tally = tallies.empty(torch.device("cpu"), len(planned.languages))
+    tally = tallies.empty(batches[0].tokens.device, len(planned.languages))
     for batch in batches:
         tally += objective(batch, batch.counts(), weights)[1]
     rows = [tallies.figures(row, weights)["loss"] for row in tally if row[tallies.SUMS.index("tokens")] > 0]

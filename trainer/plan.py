@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import json
 import os
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -225,18 +226,29 @@ def amounts(planned: Plan, work: float) -> list[str]:
     ]
 
 
-def difference(old: dict, new: dict) -> str:
-    """The first thing in which two runs differ, in words; '' if they are the same."""
-    commands = ["distill" if "teacher" in identity else "pretrain" for identity in (old, new)]
-    if commands[0] != commands[1]:
-        return f"{commands[0]}, not {commands[1]}"
-    told = [*new["settings"], "layer", "losses"]
-    for name in ["teacher_digest", *told, "vocabulary", "tokens", "model", "start", "parallel"]:
+def difference(
+    old: dict, new: dict, others: Sequence[str] = ("vocabulary", "tokens", "model", "start", "parallel")
+) -> str:
+    """The first thing in which two runs differ, in words; '' if they are the same. others: what is compared besides
+    settings."""
+    for name in [*new["settings"], *others]:
         was, now = (i.get("settings", {}).get(name, i.get(name)) for i in (old, new))
-        if was != now and name == "teacher_digest":
-            return "teacher {}, not {}".format(*(f"{i['teacher']} ({str(i.get(name))[:12]})" for i in (old, new)))
         if was != now:
-            return f"{name} {was!r}, not {now!r}" if name in told else f"other {name}"
+            return f"{name} {was!r}, not {now!r}" if name in new["settings"] else f"other {name}"
+    return ""
+
+
+def lesson(old: dict, new: dict) -> str:
+    """In what two distillations differ besides, or a distillation and something else; '' if in nothing."""
+    kinds = ["distill" if "teacher" in i else "pretrain" if "tokens" in i else "another command" for i in (old, new)]
+    if kinds[0] != kinds[1]:
+        return f"{kinds[0]}, not {kinds[1]}"
+    if old.get("teacher_digest") != new.get("teacher_digest"):
+        was, now = (f"{i['teacher']} ({str(i.get('teacher_digest'))[:12]})" for i in (old, new))
+        return f"teacher {was}, not {now}"
+    for name in ("layer", "losses"):
+        if old.get(name) != new.get(name):
+            return f"{name} {old.get(name)!r}, not {new.get(name)!r}"
     return ""
 
 
@@ -251,6 +263,6 @@ def claim(output: str, identity: dict) -> None:
         return
     if checkpoint.CONFIG not in names:
         raise UserError(f"{output}: holds something else than a model ({names[0]}); name an empty folder")
-    found = difference(checkpoint.read_config(output), json.loads(json.dumps(identity)))
-    if found:
+    old, new = checkpoint.read_config(output), json.loads(json.dumps(identity))
+    if found := lesson(old, new) or difference(old, new):
         raise UserError(f"{output}: a run with {found}; take the same or name another --output")

@@ -1,7 +1,7 @@
 """Examples -> inputs and targets; logits -> predictions -> figures, in all and per language."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,6 @@ from trainer.texts import Inputs, Row, Vocabulary
 
 NONE = -100  # target of a token that is not asked for
 LONGEST_ANSWER = 48  # tokens
-BATCH = 64
 
 Model = Callable[[Inputs], Tensor]
 """Inputs -> logits as head.Head gives them."""
@@ -78,11 +77,11 @@ def _tagged(examples: Sequence[Example], task: Task, vocabulary: Vocabulary) -> 
 def _asked(examples, task: Task, vocabulary: Vocabulary, ones, twos) -> Prepared:
     rows: list[Row] = []
     targets: list[tuple[int, int]] = []
-    for k, (example, one, two) in enumerate(zip(examples, ones, twos, strict=True)):
+    every = _offsets(examples, twos, vocabulary)
+    for k, (example, one, two, places) in enumerate(zip(examples, ones, twos, every, strict=True)):
         span = None
         if example.answers:
             answer, first = example.answers[0]
-            places = texts.offsets(vocabulary, two, example.pair)
             inside = [t for t, (a, b) in enumerate(places) if a < first + len(answer) and b > first]
             span = (inside[0], inside[-1]) if inside else None
         for row in texts.windows(one, two, task.length, k):
@@ -91,6 +90,15 @@ def _asked(examples, task: Task, vocabulary: Vocabulary, ones, twos) -> Prepared
             ours = (span[0] + shift, span[1] + shift) if span else (0, 0)
             targets.append(ours if row.second <= ours[0] <= ours[1] < end else (0, 0))
     return Prepared(task, examples, rows, targets)
+
+
+def _offsets(examples: Sequence[Example], twos: Sequence[np.ndarray], vocabulary: Vocabulary) -> Iterator[list]:
+    """texts.offsets of each `pair`, once for questions that follow each other about one text."""
+    text, found = "", []
+    for example, two in zip(examples, twos, strict=True):
+        if example.pair != text:
+            text, found = example.pair, texts.offsets(vocabulary, two, example.pair)
+        yield found
 
 
 def target(prepared: Prepared, numbers: Sequence[int], length: int) -> Tensor:
@@ -115,13 +123,12 @@ def loss(task: Task, logits: Tensor, wanted: Tensor, weights: Tensor | None = No
     return functional.cross_entropy(logits.flatten(0, -2), wanted.flatten(), weights, ignore_index=NONE)
 
 
-def predict(model: Model, prepared: Prepared, vocabulary: Vocabulary, device: torch.device | str = "cpu") -> list:
+def predict(model: Model, prepared: Prepared, vocabulary: Vocabulary) -> list:
     """For each example a label, a value, tags, or an answer ('' for none)."""
     outputs: list[np.ndarray] = [np.zeros(0)] * len(prepared.rows)
     with torch.inference_mode():
-        for numbers in texts.by_length(prepared.rows, BATCH):
-            logits = model(texts.inputs([prepared.rows[n] for n in numbers], device)).float().cpu().numpy()
-            for n, values in zip(numbers, logits, strict=True):
+        for numbers, logits in texts.computed(model, prepared.rows, model):
+            for n, values in zip(numbers, logits.numpy(), strict=True):
                 outputs[n] = values
     kind, labels = prepared.task.kind, prepared.task.labels
     if kind == "classify":
@@ -134,10 +141,9 @@ def predict(model: Model, prepared: Prepared, vocabulary: Vocabulary, device: to
 
 
 def _tags(example: Example, wanted: np.ndarray, logits: np.ndarray, labels: Sequence[str]) -> list[str]:
-    """One for each word; O for words without a piece or beyond the length."""
-    first = np.flatnonzero(wanted != NONE)
-    found = [labels[n] for n in logits[first].argmax(1)]
-    return found + ["O"] * (len(example.words) - len(found))
+    """One for each word; O for empty words and those beyond the length."""
+    found = iter([labels[n] for n in logits[np.flatnonzero(wanted != NONE)].argmax(1)])
+    return [next(found, "O") if word else "O" for word in example.words]
 
 
 def _answers(prepared: Prepared, outputs: Sequence[np.ndarray], vocabulary: Vocabulary) -> list[str]:
@@ -152,9 +158,9 @@ def _answers(prepared: Prepared, outputs: Sequence[np.ndarray], vocabulary: Voca
     allowed = any(not e.answers for e in prepared.examples)
     twos = texts.encode(vocabulary, [e.pair for e in prepared.examples])
     found = []
-    for k, example in enumerate(prepared.examples):
+    every = _offsets(prepared.examples, twos, vocabulary)
+    for k, (example, places) in enumerate(zip(prepared.examples, every, strict=True)):
         score, first, last = best[k]
-        places = texts.offsets(vocabulary, twos[k], example.pair)
         given = example.pair[places[first][0] : places[last][1]].strip() if places else ""
         found.append("" if allowed and nothing[k] > score else given)
     return found

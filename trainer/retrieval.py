@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from trainer import texts
 from trainer.head import Body
-from trainer.texts import Vocabulary
+from trainer.texts import Inputs, Vocabulary
 
 NEIGHBOURS = 4  # of margins (arXiv:1811.01136); CSLS has 10
 LENGTH = 128  # tokens of a sentence
-BATCH = 64
 
 
 def middle(layers: int) -> int:
@@ -21,20 +21,21 @@ def middle(layers: int) -> int:
 
 @torch.inference_mode()
 def vectors(
-    body: Body | Callable, vocabulary: Vocabulary, sentences: Sequence[str], layer: int = 0,
-    device: torch.device | str = "cpu",
+    body: Body | Callable, vocabulary: Vocabulary, sentences: Sequence[str], layer: int = 0
 ) -> np.ndarray:  # fmt: skip
     """(sentences, H) fp32: the mean of the states of all tokens but [CLS] and [SEP]. layer: 0 for the middle one;
     what is no Body gives only its last."""
     rows = [texts.row(ids, None, LENGTH) for ids in texts.encode(vocabulary, sentences)]
-    found = np.zeros((0, 0), np.float32)
-    for numbers in texts.by_length(rows, BATCH):
-        inputs = texts.inputs([rows[n] for n in numbers], device)
+
+    def mean(inputs: Inputs) -> Tensor:
         states = body(inputs, layer or middle(body.tower.layers)) if isinstance(body, Body) else body(inputs)
         inner = ((inputs.sequences > 0) & (inputs.tokens > 4)).unsqueeze(-1)
-        mean = (states * inner).sum(1) / inner.sum(1).clamp(min=1)
-        found = found if found.size else np.zeros((len(rows), states.shape[-1]), np.float32)
-        found[numbers] = mean.float().cpu().numpy()
+        return (states * inner).sum(1) / inner.sum(1).clamp(min=1)
+
+    found = np.zeros((0, 0), np.float32)
+    for numbers, means in texts.computed(body, rows, mean):
+        found = found if found.size else np.zeros((len(rows), means.shape[1]), np.float32)
+        found[numbers] = means.numpy()
     return found
 
 

@@ -6,10 +6,11 @@ from contextlib import AbstractContextManager, nullcontext
 import numpy as np
 import torch
 
-from corpus.terminal import StepError, UserError, say, size
-from trainer import attention, checkpoint, cost
+from corpus.terminal import StepError, UserError, say
+from trainer import attention, checkpoint
 from trainer import optimizer as optimizers
 from trainer.checkpoint import State
+from trainer.cost import held, is_memory
 from trainer.goal import Goal, Make, pretraining
 from trainer.masking import crop, mask
 from trainer.objectives import Batch
@@ -141,13 +142,9 @@ class Run:
                     raise
                 continue
             parts = self.settings.accumulate * (count // windows)
-            fact = f"{count} windows at a time are too much for {self._held()}"
+            fact = f"{count} windows at a time are too much for {held(self.world.device)}"
             return f"--batch: {fact}; {windows} fit: --accumulate {parts}"
-        return f"--batch: not even one window fits {self._held()}; take a smaller --size or --sequence"
-
-    def _held(self) -> str:
-        place = "the GPU" if self.world.device.type == "cuda" else "memory"
-        return f"{place} ({size(cost.free(self.world.device))} left)"
+        return f"--batch: not even one window fits {held(self.world.device)}; take a smaller --size or --sequence"
 
     def gather(self, name: str = "tally") -> torch.Tensor:
         """All processes' sums; from here on the first process holds them."""
@@ -218,10 +215,6 @@ def held_out(
             ids = index[at : at + size] + (number << 40)
             windows = stream.windows(places[at : at + size], [key(stream.seed, int(i), 4) for i in ids])
             yield masked(planned, windows, ids, planned.mask.points[-1][1], device)
-
-
-def is_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def halves(batch: Batch, windows: int) -> Batch:

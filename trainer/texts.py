@@ -1,16 +1,19 @@
-"""Texts -> batches of padded ids; and from ids back to characters."""
+"""Texts -> batches of padded or packed ids; batches -> what a model says; and from ids back to characters."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from corpus.terminal import UserError
+from trainer.cost import held, is_memory
 from trainer.stream import CLS, PAD, SEP
 
 STRIDE = 128  # tokens by which the windows of a long text overlap
+BATCH = 64  # rows that are computed at a time
 
 
 class Vocabulary(Protocol):
@@ -36,7 +39,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Inputs:
-    """All (B, S) long: ids; 1 where there is a token; places; segments."""
+    """All (B, S) long: ids; 1 where there is a token, or of several rows in one their numbers from 1; places;
+    segments."""
 
     tokens: Tensor
     sequences: Tensor
@@ -88,10 +92,86 @@ def inputs(rows: Sequence[Row], device: torch.device | str = "cpu") -> Inputs:
     return Inputs(*(torch.from_numpy(a).to(device) for a in (tokens, sequences, positions, types)))
 
 
-def by_length(rows: Sequence[Row], size: int) -> list[list[int]]:
-    """Numbers of the rows in batches of alike length, so that there is little padding."""
-    numbers = sorted(range(len(rows)), key=lambda n: (len(rows[n].tokens), n))
-    return [numbers[at : at + size] for at in range(0, len(numbers), size)]
+def packed(rows: Sequence[Row], device: torch.device | str = "cpu", width: int = 0) -> tuple[Inputs, Tensor]:
+    """Several rows in one where they fit, none of which is longer than the longest: half of a batch of random texts is
+    padding, of a packed one a tenth. (inputs, places): places (rows, tokens of the longest) says where each row's
+    tokens stand in the flattened batch, -1 for none; width: of only so many of its first tokens."""
+    length = max(len(r.tokens) for r in rows)
+    free: list[int] = []
+    where = np.zeros(len(rows), np.int64)
+    number = np.zeros(len(rows), np.int64)
+    count: list[int] = []
+    for n in by_length(rows)[::-1]:
+        own = len(rows[n].tokens)
+        b = next((b for b, room in enumerate(free) if room >= own), len(free))
+        if b == len(free):
+            free.append(length)
+            count.append(0)
+        count[b] += 1
+        where[n], number[n] = b * length + length - free[b], count[b]
+        free[b] -= own
+    flat = np.zeros((4, len(free) * length), np.int64)
+    flat[0] = PAD
+    places = np.full((len(rows), width or length), -1)
+    for n, r in enumerate(rows):
+        at, own = where[n], len(r.tokens)
+        flat[:, at : at + own] = r.tokens, np.full(own, number[n]), np.arange(own), np.arange(own) >= r.second
+        known = min(own, places.shape[1])
+        places[n, :known] = at + np.arange(known)
+    arrays = torch.from_numpy(flat.reshape(4, len(free), length)).to(device)
+    return Inputs(*arrays), torch.from_numpy(places).to(device)
+
+
+def unpacked(states: Tensor, places: Tensor) -> Tensor:
+    """(B, S, H) of packed rows -> (rows, tokens, H); where places has none there is anything."""
+    return states.flatten(0, 1)[places.clamp(min=0)]
+
+
+def by_length(rows: Sequence[Row]) -> list[int]:
+    """Numbers of the rows, the shortest first, so that there is little padding in a batch."""
+    return sorted(range(len(rows)), key=lambda n: (len(rows[n].tokens), n))
+
+
+def device_of(model: Callable) -> torch.device:
+    """Where a model computes; the CPU if it is none of torch's."""
+    return next(model.parameters()).device if isinstance(model, nn.Module) else torch.device("cpu")
+
+
+def placed(model: nn.Module, device: torch.device):
+    """The model on the device. Errors: UserError if there is no room."""
+    try:
+        return model.to(device)
+    except RuntimeError as error:
+        if not is_memory(error):
+            raise
+    raise UserError(f"--device: the model does not fit {held(device)}; take --device cpu")
+
+
+def low(device: torch.device) -> torch.autocast:
+    """The arithmetic of a training step: bf16 on a GPU."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+
+def computed(model: Callable, rows: Sequence[Row], call: Callable[[Inputs], Tensor]) -> Iterator[tuple[list, Tensor]]:
+    """(numbers of rows, what `call` says of them, fp32 on the CPU) in batches, smaller ones where memory does not do.
+    model: tells the device. Errors: UserError if there is no room for a single row."""
+    order, device, size, at = by_length(rows), device_of(model), BATCH, 0
+    while at < len(order):
+        numbers = order[at : at + size]
+        try:
+            found = call(inputs([rows[n] for n in numbers], device)).float().cpu()
+        except RuntimeError as error:
+            if not is_memory(error):
+                raise
+            found = None  # and outside of this block the memory is free again
+        if found is not None:
+            yield numbers, found
+            at += size
+        elif len(numbers) > 1:
+            size = len(numbers) // 2
+        else:
+            length = len(rows[numbers[0]].tokens)
+            raise UserError(f"--device: a text of {length} tokens does not fit {held(device)}; take --device cpu")
 
 
 def offsets(vocabulary: Vocabulary, ids: np.ndarray, text: str) -> list[tuple[int, int]]:
