@@ -314,12 +314,13 @@ def add_common(parser: argparse.ArgumentParser, runs: bool = True) -> None:
     group.add_argument("--quiet", action="store_true", help="no progress, only errors and results")
 
 
-def add_flags(parser: argparse.ArgumentParser, *sections: type) -> None:
-    """One flag per setting, grouped by step. Absent flags stay absent, so that a file's value counts."""
+def add_flags(parser: argparse.ArgumentParser, *sections: type, without: tuple[str, ...] = ()) -> None:
+    """One flag per setting, grouped by step. Absent flags stay absent, so that a file's value counts. without: settings
+    that the command does not take."""
     for section in sections:
         group = parser.add_argument_group(f"settings: {section.__doc__}")
         types = kinds(section)
-        for f in dataclasses.fields(section):
+        for f in (f for f in dataclasses.fields(section) if f.name not in without):
             flag = "--" + f.name.replace("_", "-")
             text = f"{f.metadata['help']} ({_shown(f.default, f.metadata['empty'])})".replace("%", "%%")
             if types[f.name] is bool:

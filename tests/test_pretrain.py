@@ -22,6 +22,7 @@ from trainer import run as runs
 from trainer.checkpoint import MODEL, OPTIMIZER, STATE
 from trainer.log import FILE as LOG
 from trainer.log import SPEED
+from trainer.objectives import Pretraining
 from trainer.optimizer import Optimizer
 from trainer.plan import plan, rehearse
 from trainer.run import Run
@@ -246,14 +247,14 @@ def test_translations_take_their_share_of_the_windows(folder, tmp_path):
 
 def test_too_little_memory_names_what_fits(folder, tmp_path, monkeypatch):
     """A model that cannot have more than one window at a time."""
-    forward = runs.Pretraining.forward
+    forward = Pretraining.forward
 
     def greedy(self, batch, counts, weights):
         if len(batch.tokens) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return forward(self, batch, counts, weights)
 
-    monkeypatch.setattr(runs.Pretraining, "forward", greedy)
+    monkeypatch.setattr(Pretraining, "forward", greedy)
     with pytest.raises(UserError, match="1 fit: --accumulate 4") as caught:
         run(folder, tmp_path / "model")
     assert "\n" not in str(caught.value)

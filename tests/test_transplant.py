@@ -11,7 +11,7 @@ from token_folder import quick, write_shard
 from corpus import shards
 from corpus.settings import Vocabulary as Settings
 from tokenizer import vocabulary
-from trainer import checkpoint, fuse, plan, pretrain, run, transplant
+from trainer import checkpoint, fuse, goal, plan, pretrain, transplant
 from trainer.checkpoint import State
 from trainer.model import Electra
 
@@ -94,7 +94,7 @@ def test_a_run_starts_from_a_model_of_another_vocabulary(both, tmp_path):
     shards.write_manifest(str(tmp_path / "tokens"), shards.Manifest(two.digest, two.size, "f", (info,)))
     planned = plan.plan(str(tmp_path / "tokens"), quick(steps=2), two, start=str(first))
     assert planned.identity["origin"] == checkpoint.read_config(str(first))["origin"]
-    begun, made = run.begin(planned), checkpoint.open_model(str(first))[0]
+    begun, made = goal.begin(planned), checkpoint.open_model(str(first))[0]
     expected = transplant.mapped(made.state_dict(), one, two)
     assert all(torch.equal(w, expected[n]) for n, w in begun.state_dict().items())
     assert pretrain.pretrain(planned, str(tmp_path / "out"), quiet=True) == 0

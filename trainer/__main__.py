@@ -131,7 +131,7 @@ def _add_looks(commands) -> None:
 def _add_distill(commands) -> None:
     distill = commands.add_parser(
         "distill",
-        help="a large model -> a small one, over token shards",
+        help="a large model -> a small one, over token shards; goes on where it stopped; also under torchrun",
         description="Train a student of --size and --shape on the relations among the teacher's queries, keys, values.",
     )
     distill.add_argument("teacher", help="model folder or exported folder with the vocabulary of the tokens")
@@ -139,8 +139,9 @@ def _add_distill(commands) -> None:
     distill.add_argument("--losses", default="relations", metavar="LIST", help="of relations,hidden,logits (relations)")
     distill.add_argument("--layer", type=int, default=0, metavar="N", help="the teacher's layer that teaches (upper)")
     distill.add_argument("--data", action="append", default=[], metavar="FILE", help="compare both on it at the end")
-    _output(distill)
-    settings.add_flags(distill, Pretrain)
+    _output(distill, "folder of the student")
+    distill.add_argument("--tensorboard", action="store_true", help="also write the log for TensorBoard")
+    settings.add_flags(distill, Pretrain, without=("objectives",))
     settings.add_common(distill)
 
 
@@ -308,11 +309,11 @@ def _distill(names: argparse.Namespace) -> int:
     teacher, folder = distill.open_teacher(names.teacher, names.layer)
     planned = plan.plan(names.tokens, chosen, _load(folder))
     if names.dry_run:
-        print("\n".join(plan.rehearse(planned)))
+        print("\n".join(distill.rehearse(planned, teacher, _list(names.losses))))
         return terminal.DONE
     return distill.distill(
         planned, teacher, names.output, losses=_list(names.losses), data=names.data, vocabulary=folder,
-        place=names.teacher, limit=names.limit, quiet=names.quiet,
+        place=names.teacher, limit=names.limit, quiet=names.quiet, tensorboard=names.tensorboard,
     )  # fmt: skip
 
 

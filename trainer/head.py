@@ -92,6 +92,20 @@ def body_of(pretrained: Electra, config: dict) -> Body:
     return body
 
 
+def parameters(config: dict) -> dict[str, int]:
+    """How many weights each part of a model has, by its config.json."""
+    shape = Config.of(config["model"])
+    if "tower" not in config:
+        return model.parameters(shape)
+    with torch.device("meta"):
+        body = Body(shape, Tower(**config["tower"]))
+        parts = {name: sum(w.numel() for w in part.parameters()) for name, part in body.named_children()}
+        if "task" in config:
+            made = Head(Task.of(config["task"]), body.tower.hidden)
+            parts["head"] = sum(w.numel() for w in made.parameters())
+    return parts
+
+
 def open_body(folder: str) -> tuple[Body, dict]:
     """The encoder of a model that pretrain, distill, fuse, align or finetune wrote, and its config.json. Errors:
     UserError."""

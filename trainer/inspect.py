@@ -76,16 +76,19 @@ def decoded(windows: Windows, b: int, vocabulary) -> list[str]:
 
 def show_model(path: str) -> int:
     """Shape, last figures of the log, checkpoints."""
-    from trainer import checkpoint, model
+    from trainer import checkpoint, head, model
 
     config = checkpoint.read_config(path)
     shape = model.Config.of(config["model"])
-    parts = model.parameters(shape)
+    parts = head.parameters(config)
     print(
         f"{path}: {amount(sum(parts.values()))} parameters, "
         f"vocabulary {config['vocabulary'][:12]} ({shape.vocabulary:,})"
     )
-    for name, tower in (("discriminator", shape.discriminator), ("generator", shape.generator)):
+    towers = {"discriminator": shape.discriminator, "generator": shape.generator}
+    if "tower" in config:
+        towers = {"encoder": model.Tower(**config["tower"])}
+    for name, tower in towers.items():
         print(f"{name}: {tower.layers} layers, width {tower.hidden}, heads {tower.heads}, shared: {tower.share}")
     print("parameters: " + ", ".join(f"{part} {amount(count)}" for part, count in parts.items()))
     for split in ("training", "validation"):

@@ -13,7 +13,6 @@ from corpus import storage
 from corpus.terminal import UserError
 from trainer import cost
 from trainer import optimizer as optimizers
-from trainer import tally as tallies
 from trainer.run import Run
 
 FILE, BOARD = "log.jsonl", "tensorboard"
@@ -34,9 +33,8 @@ class Log:
             kept = [line for line in lines if _step_of(line) <= run.state.step]
             storage.write(self.path, "".join(line + "\n" for line in kept))
 
-    @staticmethod
-    def _count(tally, name: str) -> float:
-        return float(tally[:, tallies.SUMS.index(name)].sum())
+    def _count(self, tally, name: str) -> float:
+        return float(tally[:, self.run.goal.sums.index(name)].sum())
 
     def training(self) -> None:
         """A line of the sums since the last one."""
@@ -64,7 +62,7 @@ class Log:
     def _mfu(self, rate: float, attended: float) -> float | None:
         """tokens/s x operations per token / what all processes' devices could do."""
         run, peak = self.run, cost.peak(self.run.world.device)
-        work = cost.operations(run.plan.config, attended, run.plan.mask.at(run.state.step), run.plan.active != ("mlm",))
+        work = run.goal.operations(attended, run.state.step)
         return round(rate * work / (peak * run.world.size), 4) if peak else None
 
     def languages(self) -> None:

@@ -175,7 +175,11 @@ class Encoder(nn.Module):
     def run(self, embedded: Tensor, sight: Sight, layers: int = -1) -> Tensor:
         """The states after the first `layers` layers, -1 for all."""
         states = embedded if self.project is None else self.project(embedded)
-        for k in range(self.layers if layers < 0 else layers):
+        return self.climb(states, sight, 0, self.layers if layers < 0 else layers)
+
+    def climb(self, states: Tensor, sight: Sight, first: int, end: int) -> Tensor:
+        """From the states after `first` layers to those after `end`."""
+        for k in range(first, end):
             states = self.attention(k)(states, sight)
             states = self.feed_forwards[k % len(self.feed_forwards)](states)
         return states

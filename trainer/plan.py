@@ -200,16 +200,24 @@ def _weights(settings: Pretrain, manifest: Manifest) -> Weights | None:
 
 def rehearse(planned: Plan) -> list[str]:
     """What a run would do, in lines."""
-    s, parts = planned.settings, model.parameters(planned.config)
-    windows, per_step = planned.stream.everything.windows, s.batch * s.sequence
+    parts = model.parameters(planned.config)
+    generator = sum(n for part, n in parts.items() if part.startswith("generator"))
+    work = cost.operations(planned.config, planned.settings.sequence, planned.mask.most, planned.active != ("mlm",))
+    told = (
+        f"parameters: {amount(sum(parts.values()))}, of these embeddings {amount(parts['embeddings'])}, generator "
+        f"{amount(generator)}"
+    )
+    return [told, *amounts(planned, work)]
+
+
+def amounts(planned: Plan, work: float) -> list[str]:
+    """What a run would read and take, in lines. work: operations per token."""
+    s, windows = planned.settings, planned.stream.everything.windows
+    per_step = s.batch * s.sequence
     tokens: collections.Counter[str] = collections.Counter()
     for info in planned.stream.infos:
         tokens[info.language] += info.tokens
-    generator = sum(n for part, n in parts.items() if part.startswith("generator"))
-    work = cost.operations(planned.config, s.sequence, planned.mask.most, planned.active != ("mlm",))
     return [
-        f"parameters: {amount(sum(parts.values()))}, of these embeddings {amount(parts['embeddings'])}, generator "
-        f"{amount(generator)}",
         f"tokens: {amount(sum(tokens.values()))} in {len(tokens)} languages, {len(planned.stream.infos)} shards",
         f"windows: {windows:,} of {s.sequence} tokens in an epoch, copies counted",
         f"steps: {s.steps:,} of {per_step:,} tokens: {amount(s.steps * per_step)} tokens, "
@@ -223,10 +231,16 @@ def difference(
 ) -> str:
     """The first thing in which two runs differ, in words; '' if they are the same. others: what is compared besides
     settings."""
-    for name in [*new["settings"], *others]:
-        was, now = (i["settings"].get(name, i.get(name)) for i in (old, new))
+    commands = ["distill" if "teacher" in identity else "pretrain" for identity in (old, new)]
+    if commands[0] != commands[1]:
+        return f"{commands[0]}, not {commands[1]}"
+    told = [*new["settings"], "layer", "losses"]
+    for name in ["teacher_digest", *told, *others]:
+        was, now = (i.get("settings", {}).get(name, i.get(name)) for i in (old, new))
+        if was != now and name == "teacher_digest":
+            return "teacher {}, not {}".format(*(f"{i['teacher']} ({str(i.get(name))[:12]})" for i in (old, new)))
         if was != now:
-            return f"{name} {was!r}, not {now!r}" if name in new["settings"] else f"other {name}"
+            return f"{name} {was!r}, not {now!r}" if name in told else f"other {name}"
     return ""
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from corpus import plots, storage
 from corpus.plots import Bar, Line
 from corpus.terminal import DONE, UserError, amount
-from trainer import checkpoint, model
+from trainer import checkpoint, head
 from trainer.log import FILE
 
 NAME = "report.html"
@@ -26,6 +26,9 @@ CURVES = (
     ("Order of segments: accuracy", (("order_accuracy", "training"), ("order_accuracy", "validation"))),
     ("Contrast: accuracy", (("contrast_accuracy", "training"),)),
     ("Language told by the adversary: accuracy", (("language_accuracy", "training"),)),
+    ("Relations: divergence from the teacher, nats", (("relations", "training"), ("relations", "validation"))),
+    ("Hidden states: squared distance from the teacher", (("hidden", "training"), ("hidden", "validation"))),
+    ("Logits: cross entropy with the teacher, nats", (("logits", "training"), ("logits", "validation"))),
     ("Learning rate", (("learning_rate", "training"),)),
     ("Norm of the gradient", (("gradient_norm", "training"),)),
     ("Tokens a second", (("tokens_per_second", "training"),)),
@@ -92,7 +95,7 @@ def page(name: str, config: dict, lines: Sequence[dict], tuned: dict, folder: st
 
 
 def _about(config: dict, lines: Sequence[dict]) -> str:
-    count = sum(model.parameters(model.Config.of(config["model"])).values())
+    count = sum(head.parameters(config).values())
     last = max((line["step"] for line in lines), default=0)
     told = f"{amount(count)} parameters, vocabulary {config['vocabulary'][:12]}"
     steps = config.get("settings", {}).get("steps")
@@ -129,7 +132,7 @@ def _languages(lines: Sequence[dict]) -> str:
         title = "Validation" if split == "validation" else "Training since the checkpoint before"
         rows = sorted(last["languages"].items())
         figures = ["generator_loss", "generator_accuracy", "discriminator_loss", "auc", "precision", "recall",
-                   "replaced_share", "order_accuracy"]  # fmt: skip
+                   "replaced_share", "order_accuracy", "relations", "hidden", "logits"]  # fmt: skip
         figures = [name for name in figures if any(f.get(name) is not None for _, f in rows)]
         found.append(f"<h2>{title}, per language, step {last['step']:,}</h2>")
         bars = [Bar(n, (f["auc"],), (f"{f['auc']:.3f}",)) for n, f in rows if f.get("auc") is not None]
@@ -174,7 +177,11 @@ def _checkpoints(folder: str) -> str:
 
 def _settings(config: dict) -> str:
     rows = [[k, _plain(v)] for k, v in {**config.get("settings", {}), **config["model"]}.items()]
-    rows += [[k, _plain(config[k])] for k in ("task", "origin", "start", "learned_from") if config.get(k)]
+    rows += [
+        [k, _plain(config[k])]
+        for k in ("task", "origin", "start", "learned_from", "teacher", "layer", "losses")
+        if config.get(k)
+    ]
     return "<h2>Settings</h2>" + _table(["name", "value"], rows)
 
 

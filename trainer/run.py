@@ -1,7 +1,5 @@
-"""A run in the making: model, optimizer, state, and what a step, a validation and a checkpoint are."""
+"""A run in the making: what is learned, optimizer, state, and what a step, a validation and a checkpoint are."""
 
-import copy
-import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
@@ -9,13 +7,13 @@ import numpy as np
 import torch
 
 from corpus.terminal import StepError, UserError, say
-from trainer import attention, checkpoint, model, transplant
+from trainer import attention, checkpoint
 from trainer import optimizer as optimizers
-from trainer import tally as tallies
 from trainer.checkpoint import State
 from trainer.cost import held, is_memory
+from trainer.goal import Goal, Make, pretraining
 from trainer.masking import crop, mask
-from trainer.objectives import Batch, Pretraining
+from trainer.objectives import Batch
 from trainer.optimizer import Optimizer
 from trainer.plan import Plan
 from trainer.recorded import Recorded
@@ -25,28 +23,25 @@ from trainer.world import World
 VALIDATION = 256  # windows of a validation, shared out evenly among the languages
 HOPELESS = 100  # steps in a row without a finite gradient end the run
 TALLIES = ("tally", "since")
+BESIDE = "beside."
+"""Before the names of weights that are trained, but no part of the model."""
 
 
 class Run:
     """tally: sums since the last line of the log, since: those before it since the last lines of the languages; each
-    (languages, tallies.SUMS and histograms); what other processes counted is in the first one's when gathered."""
+    (languages, columns as the goal has them); what other processes counted is in the first one's when gathered."""
 
-    def __init__(self, planned: Plan, world: World, output: str):
+    def __init__(self, planned: Plan, world: World, output: str, make: Make = pretraining):
         self.plan, self.world, self.output, self.settings = planned, world, output, planned.settings
         s = self.settings
         if s.batch % (world.size * s.accumulate):
             raise UserError(f"--batch: {s.batch} windows for {world.size} processes x {s.accumulate}; give a multiple")
         low = s.precision == "bf16" or (s.precision == "auto" and world.device.type == "cuda")
         self.precision = torch.bfloat16 if low else torch.float32
-        self.model = begin(planned).to(world.device)
-        sight = attention.fastest(world.device, self.precision)
-        self.objective = Pretraining(
-            self.model, torch.from_numpy(~planned.pieces.special).to(world.device), planned.active,
-            len(planned.languages), sight,
-        )  # fmt: skip
-        self.optimizer = Optimizer(self.model, s.weight_decay, s.optimizer, rank=world.rank, size=world.size)
+        self.goal: Goal = make(planned, world.device, attention.fastest(world.device, self.precision))
+        self.optimizer = Optimizer(self.goal.trained, s.weight_decay, s.optimizer, rank=world.rank, size=world.size)
         self.state = State()
-        self.tally, self.since = (tallies.empty(world.device, len(planned.languages)) for _ in TALLIES)
+        self.tally, self.since = (torch.zeros_like(self.goal.tally) for _ in TALLIES)
         self._resume()
         self.recorded: Recorded | None = None
         self.compiled = s.compile == "on" or (s.compile == "auto" and world.device.type == "cuda")
@@ -59,8 +54,10 @@ class Run:
         if not found:
             return
         folder, self.state = found
-        self.model.load_state_dict(checkpoint.load(folder, checkpoint.MODEL))
+        self.goal.kept().load_state_dict(checkpoint.load(folder, checkpoint.MODEL))
         saved = checkpoint.load(folder, checkpoint.OPTIMIZER)
+        for name, weight in self.goal.beside().items():
+            weight.copy_(saved[BESIDE + name])
         self.optimizer.restore(saved)
         if self.world.first and saved["tally"].shape == self.tally.shape:
             self.tally, self.since = (saved[name].to(self.world.device) for name in TALLIES)
@@ -68,11 +65,9 @@ class Run:
             say(f"{folder}: an earlier version counted otherwise; figures of the log begin anew")
 
     def _quicken(self) -> None:
-        """Layers are compiled, and on a GPU steps recorded, but for sequence contrast, which is among all sequences."""
-        for encoder in (self.model.generator, self.model.discriminator):
-            encoder.compile_layers()
-        self.model.discriminator_head.compile(dynamic=False)
-        if self.world.device.type == "cuda" and "contrast" not in self.plan.active:
+        """Layers are compiled, and on a GPU steps recorded."""
+        self.goal.compile()
+        if self.world.device.type == "cuda" and self.goal.recordable:
             self.recorded = Recorded(self._loss, self.optimizer.names.values(), self.settings.accumulate == 1)
 
     def batch(self, step: int) -> list[Batch]:
@@ -109,13 +104,13 @@ class Run:
             raise StepError(f"{self.output}: no finite gradient in {HOPELESS} steps; lower --learning-rate")
 
     def _weights(self) -> torch.Tensor:
-        """Of the objectives, (5,)."""
-        return torch.tensor(self.plan.weights(self.state.step), device=self.world.device)
+        """Of the losses."""
+        return torch.tensor(self.goal.weights(self.state.step), device=self.world.device)
 
     def _loss(self, batch: Batch, counts: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(this process's part of the mean, tally)."""
         with self.low():
-            return self.objective(batch, counts, weights)
+            return self.goal.objective(batch, counts, weights)
 
     def _backward(self, batch: Batch, counts: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """The tally of a part of the batch, whose gradient is added. Errors: UserError if memory does not do."""
@@ -161,13 +156,13 @@ class Run:
 
     def figures(self, tally: torch.Tensor) -> dict:
         """Of sums over all languages, with the weights of the step that was done last."""
-        weights = self.plan.weights(max(0, self.state.step - 1))
-        return tallies.figures(tally.sum(0) if tally.ndim > 1 else tally, weights)
+        weights = self.goal.weights(max(0, self.state.step - 1))
+        return self.goal.figures(tally.sum(0) if tally.ndim > 1 else tally, weights)
 
     def by_language(self, tally: torch.Tensor) -> dict[str, dict]:
         """Figures of each language that has any."""
         rows = zip(self.plan.languages, tally, strict=True)
-        return {name: self.figures(row) for name, row in rows if row[tallies.SUMS.index("read")] > 0}
+        return {name: self.figures(row) for name, row in rows if row[self.goal.sums.index("read")] > 0}
 
     def as_written(self) -> AbstractContextManager:
         """Compiled are batches of one shape with gradients; within this nothing is."""
@@ -177,8 +172,7 @@ class Run:
     @torch.no_grad()
     def validate(self) -> torch.Tensor:
         """Sums over the first windows of each language held back."""
-        weights = self._weights()
-        tally = tallies.empty(self.world.device, len(self.plan.languages))
+        weights, tally = self._weights(), torch.zeros_like(self.goal.tally)
         most = max(1, self.settings.batch // (self.world.size * self.settings.accumulate))
         with self.as_written():
             for batch in held_out(self.plan, VALIDATION, most, self.world.device, self.world.rank, self.world.size):
@@ -188,8 +182,9 @@ class Run:
     def save(self) -> None:
         """A checkpoint, by the first process."""
         kept = self.optimizer.moments() | {name: self.gather(name) for name in TALLIES}
+        kept |= {BESIDE + name: weight for name, weight in self.goal.beside().items()}
         if self.world.first:
-            checkpoint.save(self.output, self.model.state_dict(), kept, self.state)
+            checkpoint.save(self.output, self.goal.kept().state_dict(), kept, self.state)
             checkpoint.prune(self.output, self.settings.keep, self.state.best_step)
 
 
@@ -220,23 +215,6 @@ def held_out(
             ids = index[at : at + size] + (number << 40)
             windows = stream.windows(places[at : at + size], [key(stream.seed, int(i), 4) for i in ids])
             yield masked(planned, windows, ids, planned.mask.points[-1][1], device)
-
-
-def begin(planned: Plan) -> model.Electra:
-    """The model before the first step: drawn by the seed, or that of another folder, with the embeddings mapped to our
-    vocabulary and compressed if need be."""
-    if not planned.start:
-        return model.Electra(planned.config, torch.Generator().manual_seed(key(planned.settings.seed, 0) >> 1))
-    found, config = checkpoint.open_model(planned.start)
-    if config["vocabulary"] != planned.identity["vocabulary"]:
-        from tokenizer.vocabulary import Vocabulary
-
-        theirs = Vocabulary.load(checkpoint.vocabulary(planned.start))
-        weights = transplant.mapped(found.state_dict(), theirs, planned.vocabulary)
-        found = model.Electra(dataclasses.replace(found.config, vocabulary=planned.config.vocabulary))
-        found.load_state_dict(weights)
-    rank = planned.config.discriminator.rank
-    return copy.deepcopy(found) if rank == found.config.discriminator.rank else model.compress(found, rank)
 
 
 def halves(batch: Batch, windows: int) -> Batch:

@@ -21,8 +21,8 @@ from trainer import checkpoint, plan
 from trainer import optimizer as optimizers
 from trainer.checkpoint import State
 from trainer.cost import held, is_memory
+from trainer.loop import Stop
 from trainer.optimizer import Optimizer
-from trainer.pretrain import Stop
 from trainer.stream import key, permute
 from trainer.texts import device_of
 

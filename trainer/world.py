@@ -46,6 +46,11 @@ def choose(device: str, local_rank: int = 0) -> torch.device:
     return torch.device("cuda", local_rank)
 
 
+def leads() -> bool:
+    """Whether this process is the one that writes, also where no world is open."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 @contextmanager
 def opened(device: str) -> Iterator[World]:
     """This process's place in the world that torchrun made, or a world of its own."""
