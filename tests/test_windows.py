@@ -8,21 +8,30 @@ from hypothesis import strategies as st
 from trainer import _windows, stream
 from trainer.stream import CLS, OVERHEAD, SEP
 
-SIZE, STOP = 64, 5
-ENDS = np.arange(SIZE, dtype=np.uint8) == STOP
+SIZE, STOP, LINE, TRIES = 64, 5, 6, 16
+ENDS = np.isin(np.arange(SIZE), [STOP, LINE]).astype(np.uint8)
 
 
 def cuts(tokens: np.ndarray) -> tuple[int, int, int] | None:
-    """Where the sentences behind the first one begin, where the last one does, and between them the sentence nearest to
-    the middle, in the middle half; None: none there, or fewer than 32 tokens."""
-    ends = ENDS[tokens]
-    found = np.flatnonzero(ends[:-1] & ~ends[1:].astype(bool)) + 1
-    if len(tokens) < 32 or len(found) < 3:
+    """Of the places behind sentences that end in the same tokens the widest three: two, and between them that nearest
+    to the middle, in the middle half; the earlier ones of equals. None: none there, or fewer than 32 tokens."""
+    ends = ENDS[tokens].astype(bool)
+    found = (np.flatnonzero(ends[:-1] & ~ends[1:]) + 1).tolist()
+    if len(tokens) < 32:
         return None
-    first, last = int(found[0]), int(found[-1])
-    quarter, middle = (last - first) // 4, first + (last - first) // 2
-    inner = found[(found > first) & (found < last) & (found >= first + quarter) & (found <= last - quarter)]
-    return (first, int(inner[np.abs(inner - middle).argmin()]), last) if len(inner) else None
+    kinds: dict = {}
+    for at in found:
+        begin = at
+        while begin and ends[begin - 1]:
+            begin -= 1
+        kinds.setdefault(tuple(tokens[begin:at].tolist()), []).append(at)
+    sets = [
+        (last - first, -first, -abs(2 * middle - 2 * first - (last - first) // 2 * 2), -middle, (first, middle, last))
+        for places in kinds.values() for first in set(places) & set(found[:TRIES]) for middle in places
+        for last in places[-1:]
+        if first < middle < last and first + (last - first) // 4 <= middle <= last - (last - first) // 4
+    ]  # fmt: skip
+    return max(sets)[-1] if sets else None
 
 
 def window(tokens: np.ndarray, offsets: np.ndarray, begin: int, length: int, coin: int, order: bool, width: int):
@@ -65,7 +74,9 @@ def filled(tokens, offsets, begins, lengths, coins, order, width, ends=ENDS, row
 def test_windows_are_those_of_the_definition(lengths, seed, width, kind, order):
     rng = np.random.default_rng(seed)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    tokens = np.where(rng.random(offsets[-1]) < 0.1, STOP, rng.integers(6, SIZE, offsets[-1])).astype(kind)
+    tokens = rng.integers(7, SIZE, offsets[-1]).astype(kind)
+    tokens[rng.random(len(tokens)) < 0.1] = STOP
+    tokens[rng.random(len(tokens)) < 0.06] = LINE
     total = int(offsets[-1]) + OVERHEAD * len(lengths)
     covered = min(width - OVERHEAD, total)
     begins, coins = rng.integers(0, total, 4), rng.integers(0, 1 << 63, 4).astype(np.uint64)
@@ -76,6 +87,28 @@ def test_windows_are_those_of_the_definition(lengths, seed, width, kind, order):
         assert [o[b].tolist() for o in out] == row.tolist()
         expected += [[b * width + at, swapped] for at, swapped in found]
     assert pairs == expected
+
+
+def test_form_does_not_tell_the_order():
+    """Before the seams stand the same tokens, whether the segments changed places or not."""
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(7, SIZE, 20_000).astype(np.uint16)
+    tokens[rng.random(len(tokens)) < 0.05] = STOP
+    tokens[rng.random(len(tokens)) < 0.05] = LINE
+    begins, offsets = np.arange(0, 19_000, 131), np.array([0, len(tokens)], np.int32)
+    count = len(begins)
+    both = [filled(tokens, offsets, begins, [125] * count, [coin] * count, True, 128) for coin in (0, 1)]
+    (kept, pairs), (moved, others) = both
+    assert [at for at, _ in pairs] == [at for at, _ in others]
+    assert len(pairs) > 100
+    seen = set()
+    for at, _ in pairs:
+        ends = [row.ravel()[at : at + 128].tolist() for row in (kept[0], moved[0])]
+        seams = [e[e.index(SEP) - 1] for e in ends]
+        assert seams[0] == seams[1]
+        assert sorted(ends[0]) == sorted(ends[1])
+        seen |= set(seams)
+    assert seen == {STOP, LINE}
 
 
 def test_tokens_beyond_the_vocabulary_end_no_sentence():

@@ -4,6 +4,7 @@
 #include "../pipeline/native.h"
 
 enum { CLS = 2, SEP = 3, OVERHEAD = 3, SHORTEST_PAIR = 32, ROUNDS = 6 };
+enum { TRIES = 16 }; /* sentences from the first on behind which what moves may begin */
 
 #define GOLDEN 0x9E3779B97F4A7C15ull
 
@@ -177,29 +178,52 @@ static int is_cut(const Shard *shard, int64_t first, int64_t end, int64_t at) {
     return at > first && at < end && ends_sentence(shard, at - 1) && !ends_sentence(shard, at);
 }
 
-/* Places where the first segment's sentences, the second's, and the last sentence start. The first and the last sentence
-   of a sequence may be fragments and never move: else a segment's edges would tell whether it did. */
+/* Whether two sentences end in the same tokens: . or .\n or \n\n. Only these change places, since a full stop where a
+   line should end would tell that they did. */
+static int are_alike(const Shard *shard, int64_t first, int64_t one, int64_t two) {
+    for (int64_t k = 1;; k++) {
+        int is_one = one - k >= first && ends_sentence(shard, one - k);
+        int is_two = two - k >= first && ends_sentence(shard, two - k);
+        if (!is_one && !is_two) return 1;
+        if (!is_one || !is_two || token(shard, one - k) != token(shard, two - k)) return 0;
+    }
+}
+
+/* Places where the first segment's sentences, the second's, and what stays behind them start. The first and the last
+   sentence of a sequence may be fragments and never move: else a segment's edges would tell whether it did. */
 typedef struct {
     int64_t first, middle, last;
 } Cuts;
 
-/* The middle: behind the sentence end nearest to the middle of what may move, the earlier of two, in its middle half. 0 if
-   there is none, or the text is too short. */
-static int cuts(const Shard *shard, int64_t first, int64_t end, Cuts *found) {
-    if (end - first < SHORTEST_PAIR) return 0;
-    int64_t from = first + 1, to = end - 1;
-    while (from < to && !is_cut(shard, first, end, from)) from++;
-    while (to > from && !is_cut(shard, first, end, to)) to--;
+/* Behind a sentence that ends as those before `from` and `to` do, nearest to the middle between them, the earlier of two,
+   in the middle half. -1: none. */
+static int64_t middle_cut(const Shard *shard, int64_t first, int64_t end, int64_t from, int64_t to) {
     int64_t count = to - from, middle = from + count / 2, low = from + count / 4, high = to - count / 4;
     for (int64_t away = 0; away <= count / 2; away++) {
         for (int side = 0; side < 2; side++) {
             int64_t at = side ? middle + away : middle - away;
             if (at <= from || at >= to || at < low || at > high || !is_cut(shard, first, end, at)) continue;
-            *found = (Cuts){from, at, to};
-            return 1;
+            if (are_alike(shard, first, from, at)) return at;
         }
     }
-    return 0;
+    return -1;
+}
+
+/* The widest three places that are alike, the earlier of two. 0 if there are none, or the text is too short. */
+static int cuts(const Shard *shard, int64_t first, int64_t end, Cuts *found) {
+    if (end - first < SHORTEST_PAIR) return 0;
+    *found = (Cuts){0, 0, 0};
+    int tries = 0;
+    for (int64_t from = first + 1; end - 1 - from > found->last - found->first && tries < TRIES; from++) {
+        if (!is_cut(shard, first, end, from)) continue;
+        tries++;
+        int64_t to = end - 1;
+        while (to > from && !(is_cut(shard, first, end, to) && are_alike(shard, first, from, to))) to--;
+        if (to - from <= found->last - found->first) continue;
+        int64_t middle = middle_cut(shard, first, end, from, to);
+        if (middle > 0) *found = (Cuts){from, middle, to};
+    }
+    return found->last > 0;
 }
 
 static int64_t copied(const Shard *shard, Row *row, int64_t at, int64_t first, int64_t end) {

@@ -72,16 +72,11 @@ def _chunk(rows, table, bias, targets, noise, own, allowed, weight):
     values, allowed = logits.unflatten(1, shape), allowed.unflatten(0, shape)
     highest = values.amax(2)
     share, most = values.sub_(highest[:, :, None]).exp_(), highest.amax(1)
-    scale = highest.sub_(most[:, None]).exp_()
-    whole = share.sum(2).mul_(scale).sum(1)
+    scale = (highest - most[:, None]).exp_()
+    level = share.sum(2).mul_(scale).sum(1).log_().add_(most)  # logarithm of the row's sum of exponentials
     sampled = sample(share, (share * allowed).sum(2).mul_(scale), noise, allowed, own)
-    scale.mul_((weight / whole)[:, None])
-    return (
-        whole.log() + most - target,
-        sampled,
-        target >= most,
-        share.mul_(scale[:, :, None]).flatten(1).to(table.dtype),
-    )
+    scale = highest.sub_(level[:, None]).exp_().mul_(weight[:, None])
+    return level - target, sampled, target >= most, share.mul_(scale[:, :, None]).flatten(1).to(table.dtype)
 
 
 @functools.cache

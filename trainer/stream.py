@@ -95,11 +95,12 @@ class Stream:
     """The windows of one split of a tokens folder, local or remote.
 
     sentence_end: (vocabulary,) bool. A sequence of SHORTEST_PAIR (32) tokens or more is cut in two behind a sentence
-    end: the one nearest to the middle of what stands between its first and its last sentence, if there is one in the
-    middle half of that. order: in half of these sequences what is before and behind the cut changes places; the first
-    and the last sentence, which the window may have cut, do not. weights: language -> share of the samples, or Weights;
-    None or empty: every window of every copy once an epoch. samples: of the whole run, for caps on epochs. files, room:
-    see store.Store; where not all shards are had at a time, they are mixed in groups. Errors: ShardError, UserError.
+    end, near the middle. order: in half of these sequences what is before and behind the cut changes places; the first
+    and the last sentences, which the window may have cut, do not. The three places are those farthest apart behind
+    which sentences end in the same tokens, so that no seam tells. weights: language -> share of the samples, or
+    Weights; None or empty: every window of every copy once an epoch. samples: of the whole run, for caps on epochs.
+    files, room: see store.Store; where not all shards are had at a time, they are mixed in groups. Errors: ShardError,
+    UserError.
     """
 
     def __init__(
