@@ -192,7 +192,7 @@ def student(names) -> dict:
     """A student with factorized maps beside its teacher, and beside the same shape without a teacher, on the task."""
     teacher, shape = names.folder / "rtd-0", "embedding=32,rank=24"
     out = names.folder / "student"
-    if not (out / "config.json").exists():
+    if not (names.folder / "student.txt").exists():
         flags = ["--steps", names.steps, "--size", names.size, "--shape", shape, "--sequence", 128, "--batch", 16,
                  "--learning-rate", 1e-3]  # fmt: skip
         told = run(trainer, "distill", teacher, names.folder / "out" / "tokens", "--output", out, *flags)

@@ -24,7 +24,7 @@ from benchmarks.train_step import rows
 from corpus.settings import Pretrain
 from trainer import cost, loop, plan
 from trainer import model as models
-from trainer.objectives import Batch, seen
+from trainer.objectives import Batch, Pretraining, seen
 from trainer.run import Run
 from trainer.tally import SUMS
 from trainer.world import World
@@ -96,7 +96,9 @@ def ours(name: str, names: argparse.Namespace, tokens: str, output: str) -> floa
         models.add = lambda states, change, norm: norm(states + change)
     planned = plan.plan(tokens, settings(names, changes), synthetic.Vocabulary(names.vocabulary))
     run = Run(planned, World(0, 1, device), output)
-    run.goal.objective.sight = kind or run.goal.objective.sight
+    objective = run.goal.objective
+    assert isinstance(objective, Pretraining)
+    objective.sight = kind or objective.sight
     if name.endswith("not recorded"):
         run.recorded = None
     told = timed(name, planned, device, prediction, lambda steps: steps_of(run, steps, device), names.steps)
