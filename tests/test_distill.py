@@ -379,6 +379,12 @@ def test_flags_that_mean_nothing_here_are_refused(teacher, tokens, tmp_path, cap
     assert error.count("\n") == 1
 
 
+def test_pretraining_does_not_begin_with_a_student(tokens, whole, tmp_path, capsys):
+    command = ["pretrain", str(tokens), "--start", str(whole), "--output", str(tmp_path / "x"), "--quiet"]
+    assert main([*command, "--vocabulary", str(whole / "vocabulary")]) == 2
+    assert "an encoder without a generator" in capsys.readouterr().err
+
+
 def test_a_dry_run_tells_sizes_and_work(teacher, tokens, tmp_path, capsys):
     command = ["distill", str(teacher), tokens, "--output", str(tmp_path / "x"), "--size", "tiny", "--sequence", "64"]
     assert main([*command, "--dry-run"]) == 0

@@ -148,6 +148,8 @@ def _origin(start: str, settings: Pretrain, vocabulary: Vocabulary, config: mode
         drawn = settings_of.fingerprint(settings.seed, vocabulary.digest, dataclasses.asdict(config))
         return {"origin": drawn, "start": ""}
     theirs = checkpoint.read_config(start)
+    if "tower" in theirs:
+        raise UserError(f"{start}: an encoder without a generator, and pretraining needs both; name a pretrained model")
     shapes = [checkpoint.kindred(t) for t in (theirs["model"], dataclasses.asdict(config))]
     if shapes[0] != shapes[1]:
         name = next(k for k in shapes[1] if shapes[0].get(k) != shapes[1][k])
