@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from run_folder import lines, same
 from task_model import TEXT, write_model
 from token_folder import quick, write_shard
 
@@ -24,28 +25,14 @@ from trainer import checkpoint, distill, head, plan, pretrain, recorded
 from trainer import run as runs
 from trainer.__main__ import main
 from trainer.attention import see
-from trainer.checkpoint import MODEL, OPTIMIZER, STATE
+from trainer.checkpoint import MODEL, OPTIMIZER
 from trainer.log import FILE as LOG
-from trainer.log import SPEED
 from trainer.objectives import Batch
 from trainer.run import Run
 
 ROOT = Path(__file__).resolve().parents[1]
 CPU = torch.device("cpu")
 WEIGHED = {"loss_weights": "deu_Latn=2", "mask": "0.3/12:0.1", "ngram": 2}
-
-
-def last(output) -> Path:
-    return checkpoint.listed(str(output))[-1]
-
-
-def lines(output, split="training") -> list[dict]:
-    found = map(json.loads, (Path(output) / LOG).read_text().splitlines())
-    return [{k: v for k, v in line.items() if k not in SPEED} for line in found if line["split"] == split]
-
-
-def same(one, two) -> bool:
-    return all((last(one) / n).read_bytes() == (last(two) / n).read_bytes() for n in (MODEL, OPTIMIZER, STATE))
 
 
 @pytest.fixture(scope="module")

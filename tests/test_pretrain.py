@@ -13,15 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from run_folder import last, lines, same
 from token_folder import SIZE, Vocabulary, quick, write_folder
 
 from corpus import shards
 from corpus.terminal import StepError, UserError
 from trainer import checkpoint, pretrain
 from trainer import run as runs
-from trainer.checkpoint import MODEL, OPTIMIZER, STATE
-from trainer.log import FILE as LOG
-from trainer.log import SPEED
+from trainer.checkpoint import MODEL, OPTIMIZER
 from trainer.objectives import Pretraining
 from trainer.optimizer import Optimizer
 from trainer.plan import plan, rehearse
@@ -39,19 +38,6 @@ def folder(tmp_path_factory):
 def run(folder, output, limit=None, start="", **changes) -> int:
     planned = plan(folder, quick(**changes), Vocabulary(), start=start)
     return pretrain.pretrain(planned, str(output), limit=limit, quiet=True)
-
-
-def last(output) -> Path:
-    return checkpoint.listed(str(output))[-1]
-
-
-def lines(output, split="training") -> list[dict]:
-    found = map(json.loads, (Path(output) / LOG).read_text().splitlines())
-    return [{k: v for k, v in line.items() if k not in SPEED} for line in found if line["split"] == split]
-
-
-def same(one, two) -> bool:
-    return all((last(one) / n).read_bytes() == (last(two) / n).read_bytes() for n in (MODEL, OPTIMIZER, STATE))
 
 
 @pytest.fixture(scope="module")

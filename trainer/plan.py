@@ -240,7 +240,7 @@ def difference(
     return ""
 
 
-def lesson(old: dict, new: dict) -> str:
+def other_lesson(old: dict, new: dict) -> str:
     """In what two distillations differ besides, or a distillation and something else; '' if in nothing."""
     kinds = ["distill" if "teacher" in i else "pretrain" if "tokens" in i else "another command" for i in (old, new)]
     if kinds[0] != kinds[1]:
@@ -266,5 +266,5 @@ def claim(output: str, identity: dict) -> None:
     if checkpoint.CONFIG not in names:
         raise UserError(f"{output}: holds something else than a model ({names[0]}); name an empty folder")
     old, new = checkpoint.read_config(output), json.loads(json.dumps(identity))
-    if found := lesson(old, new) or difference(old, new):
+    if found := other_lesson(old, new) or difference(old, new):
         raise UserError(f"{output}: a run with {found}; take the same or name another --output")
