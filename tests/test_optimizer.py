@@ -60,7 +60,7 @@ def test_gradient_that_is_not_finite_changes_nothing(bad):
     adam = train(made, 2)
     before = {k: v.clone() for k, v in {**made.state_dict(), **adam.moments()}.items()}
     (made(torch.ones(2, 4)) * bad).sum().backward()
-    assert adam.update(0.01)[1] is False
+    assert not adam.update(0.01)[1]
     after = {**made.state_dict(), **adam.moments()}
     assert all(torch.equal(before[k], after[k]) for k in before)
     assert all(w.grad is None for w in made.parameters())

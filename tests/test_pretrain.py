@@ -344,7 +344,7 @@ def test_bad_gradients_are_skipped_and_counted(folder, tmp_path, monkeypatch):
 
 def test_a_run_that_is_beyond_hope_ends(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "HOPELESS", 3)
-    monkeypatch.setattr(Optimizer, "update", lambda *_: (float("nan"), False))
+    monkeypatch.setattr(Optimizer, "update", lambda *_: (torch.tensor(torch.nan), torch.tensor(False)))
     with pytest.raises(StepError, match="no finite gradient in 3 steps"):
         run(folder, tmp_path / "model")
 

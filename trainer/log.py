@@ -39,7 +39,8 @@ class Log:
     def training(self) -> None:
         """A line of the sums since the last one."""
         run, s = self.run, self.run.settings
-        tally = run.gather()
+        run.settle()
+        tally, norm = run.gather(), float(run.norm)
         self.latest = run.figures(tally)
         tokens, seen = self._count(tally, "read"), self._count(tally, "seen")
         rate = (tokens - self.timed) / max(1e-9, time.monotonic() - self.begun)
@@ -48,7 +49,7 @@ class Log:
             sample=run.state.sample,
             **self.latest,
             learning_rate=s.learning_rate * optimizers.rate(run.state.step - 1, s.steps, s.warmup, s.cooldown),
-            gradient_norm=run.norm if np.isfinite(run.norm) else None,
+            gradient_norm=norm if np.isfinite(norm) else None,
             skipped=run.state.skipped,
             tokens_per_second=round(rate, 1),
             mfu=self._mfu(rate, seen / max(1.0, tokens)),

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainer import tally as tallies
-from trainer.attention import count_runs, room, see
+from trainer.attention import count_runs, rooms, rounded, see
 from trainer.filling import fill
 from trainer.masking import Masks
 from trainer.model import Electra
@@ -54,13 +54,10 @@ class Batch:
         """crops: see masking.crop. language: (B,) int, weight: (B,) float, of the windows; absent: none, 0, 1. even:
         with places that are none and a number of runs that is rounded up, so that few shapes come about."""
 
-        def move(array, kind, nothing=None, up=room):
+        def move(array, kind, nothing=None, digits=1):
             if even and nothing is not None:
-                array = np.pad(array, (0, up(len(array)) - len(array)), constant_values=nothing)
-            tensor = torch.from_numpy(np.ascontiguousarray(array))
-            if device.type == "cuda":
-                tensor = tensor.pin_memory()
-            return tensor.to(device, non_blocking=True).to(kind)
+                array = np.pad(array, (0, rounded(len(array), digits) - len(array)), constant_values=nothing)
+            return sent(torch.from_numpy(np.ascontiguousarray(array)), device).to(kind)
 
         long, count = torch.long, len(windows.tokens)
         runs = count_runs(windows.sequences)
@@ -70,8 +67,8 @@ class Batch:
             sequences=move(windows.sequences, long),
             positions=move(windows.positions, long),
             types=move(windows.types, long),
-            chosen=move(masks.chosen, long, -1, rounded),
-            noise=move(masks.noise, torch.int32, 0, rounded),
+            chosen=move(masks.chosen, long, -1, 6),
+            noise=move(masks.noise, torch.int32, 0, 6),
             pairs=move(windows.pairs, long, -1),
             swapped=move(windows.swapped, torch.float32, 0),
             starts=move(np.flatnonzero((windows.positions == 0) & (windows.sequences > 0)), long, -1),
@@ -79,7 +76,7 @@ class Batch:
             language=move(np.zeros(count, np.int64) if language is None else language, long),
             weight=move(np.ones(count, np.float32) if weight is None else weight, torch.float32),
             seen=move(seen(windows.sequences), torch.float64),
-            runs=room(runs) if even else runs,
+            runs=rooms(runs) if even else runs,
         )
 
     def window(self, places: Tensor) -> Tensor:
@@ -94,10 +91,9 @@ class Batch:
         return torch.stack([tokens if p is None else (weight[self.window(p)] * (p >= 0)).sum() for p in places])
 
 
-def rounded(count: int) -> int:
-    """Up to a number that has six binary digits before its zeros: at most a thirty-second more."""
-    zeros = max(0, count.bit_length() - 6)
-    return -(-count >> zeros) << zeros
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """Of the processor's memory -> on the device, without waiting for what that still has to do."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def seen(sequences: np.ndarray) -> np.ndarray:

@@ -58,17 +58,20 @@ class Optimizer:
             groups = _groups(mine, others, decay, scale)
             self.parts.append(torch.optim.AdamW(groups, lr=0.0, betas=BETAS, eps=EPSILON, fused=True))
 
-    def update(self, learning_rate: float) -> tuple[float, bool]:
-        """Clip and step. Returns the gradient's norm before clipping and whether it was finite; if not, nothing
-        changes."""
-        length = float(nn.utils.clip_grad_norm_(self.names.values(), CLIP))
+    def update(self, learning_rate: float) -> tuple[Tensor, Tensor]:
+        """Clip and step. Returns the gradient's norm before clipping and whether it was finite (no dimensions); if not,
+        nothing changes. AdamW finds that out on the device, so that nobody waits for it."""
+        length = nn.utils.clip_grad_norm_(self.names.values(), CLIP)
         finite = length < float("inf")  # false for NaN too
-        if finite:
-            for part in self.parts:
-                for group in part.param_groups:
-                    group["lr"] = learning_rate * group["scale"]
+        for part in self.parts:
+            for group in part.param_groups:
+                group["lr"] = learning_rate * group["scale"]
+            if isinstance(part, torch.optim.AdamW):
+                vars(part)["found_inf"] = (~finite).float()  # what GradScaler hands to fused kernels
                 part.step()
-            self._spread(self.names)
+            elif finite:
+                part.step()
+        self._spread(self.names)
         self.clear()
         return length, finite
 

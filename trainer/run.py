@@ -1,5 +1,6 @@
 """A run in the making: what is learned, optimizer, state, and what a step, a validation and a checkpoint are."""
 
+import collections
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
@@ -13,7 +14,7 @@ from trainer.checkpoint import State
 from trainer.cost import held, is_memory
 from trainer.goal import Goal, Make, pretraining
 from trainer.masking import crop, mask
-from trainer.objectives import Batch
+from trainer.objectives import Batch, sent
 from trainer.optimizer import Optimizer
 from trainer.plan import Plan
 from trainer.recorded import Recorded
@@ -29,7 +30,8 @@ BESIDE = "beside."
 
 class Run:
     """tally: sums since the last line of the log, since: those before it since the last lines of the languages; each
-    (languages, columns as the goal has them); what other processes counted is in the first one's when gathered."""
+    (languages, columns as the goal has them); what other processes counted is in the first one's when gathered.
+    skipped: (2,), steps without an update, all and those in a row."""
 
     def __init__(self, planned: Plan, world: World, output: str, make: Make = pretraining):
         self.plan, self.world, self.output, self.settings = planned, world, output, planned.settings
@@ -47,7 +49,9 @@ class Run:
         self.compiled = s.compile == "on" or (s.compile == "auto" and world.device.type == "cuda")
         if self.compiled:
             self._quicken()
-        self.failures, self.norm = 0, 0.0
+        self.norm = torch.zeros((), device=world.device)
+        self.skipped = torch.tensor([self.state.skipped, 0], device=world.device)
+        self.behind: collections.deque[torch.cuda.Event] = collections.deque()
 
     def _resume(self) -> None:
         found = checkpoint.newest(self.output)
@@ -96,16 +100,29 @@ class Run:
         self.norm, finite = self.optimizer.update(rate)
         state.step += 1
         state.sample += s.batch
-        self.failures = 0 if finite else self.failures + 1
-        state.skipped += not finite
-        if finite:
-            self.tally += tally
-        if self.failures >= HOPELESS:
+        self.tally += torch.where(finite, tally, 0.0)
+        bad = (~finite).long()
+        self.skipped = torch.stack([self.skipped[0] + bad, (self.skipped[1] + 1) * bad])
+        self._pace()
+
+    def _pace(self) -> None:
+        """On a GPU one step waits while another is computed, so that it never has nothing to do, and no more."""
+        if self.world.device.type == "cuda":
+            done = torch.cuda.Event(blocking=True)
+            done.record()
+            self.behind.append(done)
+            if len(self.behind) > 1:
+                self.behind.popleft().synchronize()
+
+    def settle(self) -> None:
+        """Wait for the steps so far, and learn how many were skipped. Errors: StepError."""
+        self.state.skipped, row = self.skipped.tolist()
+        if row >= HOPELESS:
             raise StepError(f"{self.output}: no finite gradient in {HOPELESS} steps; lower --learning-rate")
 
     def _weights(self) -> torch.Tensor:
         """Of the losses."""
-        return torch.tensor(self.goal.weights(self.state.step), device=self.world.device)
+        return sent(torch.tensor(self.goal.weights(self.state.step)), self.world.device)
 
     def _loss(self, batch: Batch, counts: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(this process's part of the mean, tally)."""
@@ -180,7 +197,8 @@ class Run:
         return self.world.sum(tally)
 
     def save(self) -> None:
-        """A checkpoint, by the first process."""
+        """A checkpoint, by the first process. Errors: StepError."""
+        self.settle()
         kept = self.optimizer.moments() | {name: self.gather(name) for name in TALLIES}
         kept |= {BESIDE + name: weight for name, weight in self.goal.beside().items()}
         if self.world.first:
