@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 LOGITS = {"cpu": 1 << 25, "cuda": 1 << 26}  # values of rows x vocabulary that exist at one time
+BESIDE = 8  # columns beside the rows, the first of ones: the gradient of the bias comes with the table's; 16 bytes
 BLOCK = 256  # values of a row: as many as a GPU's block of threads holds in registers, so that each is read once
 
 
@@ -79,6 +80,17 @@ def _chunk(rows, table, bias, targets, noise, own, allowed, weight):
     return level - target, sampled, target >= most, share.mul_(scale[:, :, None]).flatten(1).to(table.dtype)
 
 
+def add_product(total: Tensor, one: Tensor, two: Tensor) -> None:
+    """total (m, n), fp32, += one (m, k) @ two (k, n). A GPU adds bf16 up in fp32 anyway; to round it to bf16 and add it
+    by itself takes two passes more."""
+    if one.dtype is total.dtype:
+        total.addmm_(one, two)
+    elif one.is_cuda:
+        torch.addmm(total, one, two, out_dtype=total.dtype, out=total)
+    else:
+        total += one @ two
+
+
 @functools.cache
 def _fused():
     return torch.compile(_chunk, dynamic=False)
@@ -91,15 +103,18 @@ class _Fill(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, rows, table, bias, targets, noise, allowed, weight, wanted):
-        grads = [torch.zeros_like(t, dtype=torch.float32) for t in (rows, table, bias)] if wanted else []
+        width = rows.shape[1]
+        of_rows = torch.zeros_like(rows, dtype=torch.float32) if wanted else None
+        of_both = table.new_zeros(len(table), width + BESIDE, dtype=torch.float32) if wanted else None
         if torch.is_autocast_enabled(rows.device.type):
             rows, table = (t.to(torch.get_autocast_dtype(rows.device.type)) for t in (rows, table))
-        losses, samples, hits = [], [], []
+        beside = torch.eye(1, BESIDE, dtype=rows.dtype, device=rows.device).expand(len(rows), -1)
+        wide, losses, samples, hits = torch.cat([rows, beside], 1), [], [], []
         step, own = max(1, LOGITS[rows.device.type] // len(table)), columns(len(table), table.device)
         quick = rows.is_cuda and len(rows) > 0
         for start in range(0, len(rows), step):
             now = slice(start, start + step)
-            few = (rows[now], targets[now], noise[now], weight[now])
+            few = (rows[now], targets[now], noise[now], weight[now], wide[now])
             real = len(few[0])
             if quick and real < step and start:
                 few = tuple(functional.pad(t, (0, 0) * (t.ndim - 1) + (0, step - real)) for t in few)
@@ -109,14 +124,12 @@ class _Fill(torch.autograd.Function):
             samples.append(sampled[:real])
             hits.append(hit[:real])
             if wanted:
-                grads[0][now] = (delta @ table)[:real]
-                grads[1] += (delta.T @ few[0]).float()
-                grads[2] += delta.sum(0, dtype=torch.float32)
+                of_rows[now] = (delta @ table)[:real]
+                add_product(of_both, delta.T, few[4])
         if wanted:
-            grads[0].addcmul_(table[targets], weight[:, None], value=-1)
-            grads[1].index_add_(0, targets, rows * -weight[:, None])
-            grads[2].index_add_(0, targets, -weight)
-        ctx.save_for_backward(*grads)
+            of_rows.addcmul_(table[targets], weight[:, None], value=-1)
+            of_both.index_add_(0, targets, wide * -weight[:, None])
+            ctx.save_for_backward(of_rows, of_both[:, :width], of_both[:, width])
         if not losses:
             losses, samples, hits = [bias.new_zeros(0)], [targets.clone()], [targets.bool()]
         each, sampled, hit = torch.cat(losses), torch.cat(samples), torch.cat(hits)

@@ -10,6 +10,7 @@ On a CPU: --device cpu --size tiny --steps 2, all variants but `compiled, flex`.
 """
 
 import argparse
+import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -41,6 +42,7 @@ VARIANTS = {  # name: (kind of attention, changes of settings, prediction in wor
     "compiled, own layers": ("", {"shape": "share=none"}, "36 %: the same products, more to update"),
 }
 PEER = "Hugging Face, padded"
+STRETCHES = 3  # of --steps each; the one in the middle counts
 WARM = 12  # steps that do not count: kernels are compiled and chosen, batches of all shapes come
 
 
@@ -62,7 +64,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     print(f"{shape}, {'long' if names.long else 'short'} documents, {place}, torch {torch.__version__}")
     if device.type == "cuda":
         print(f"products of 8192 x 8192 bf16 matrices: {products(device) / 1e12:.0f} TFLOP/s")
-    print(f"{'':26} {'tokens/s':>10} {'MFU':>6} {'peak GB':>8} {'loss':>8} {'warm s':>7}  prediction")
+    print(f"{'':26} {'tokens/s':>10} {'spread':>6} {'MFU':>6} {'peak GB':>8} {'loss':>8} {'warm s':>7}  prediction")
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         count = (names.steps + WARM) * names.batch * names.length + 100_000
@@ -146,18 +148,23 @@ def theirs(planned, names: argparse.Namespace, device: torch.device) -> float:
 
 
 def timed(name: str, planned, device: torch.device, prediction: str, call: Callable, steps: int) -> float:
-    """Prints a row; returns real tokens per second."""
+    """Prints a row; returns real tokens per second, those of the stretch in the middle."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     begun = time.perf_counter()
     call(min(WARM, steps))
     warm = time.perf_counter() - begun
-    tokens, seconds, loss = call(steps)
-    rate, peak = tokens / seconds, cost.peak(device)
+    stretches = sorted((call(steps) for _ in range(STRETCHES)), key=lambda s: s[0] / s[1])
+    slowest, rate, fastest = (tokens / seconds for tokens, seconds, _ in stretches)
+    loss, peak = statistics.fmean(s[2] for s in stretches), cost.peak(device)
     work = cost.operations(planned.config, attended(planned), 0.15)
     share = f"{rate * work / peak:.1%}" if peak else "-"
     held = cost.memory(device) / 1e9
-    print(f"{name:26} {rate:>10,.0f} {share:>6} {held:>8.2f} {loss:>8.3f} {warm:>7.1f}  {prediction}", flush=True)
+    spread = (fastest - slowest) / rate
+    print(
+        f"{name:26} {rate:>10,.0f} {spread:>6.1%} {share:>6} {held:>8.2f} {loss:>8.3f} {warm:>7.1f}  {prediction}",
+        flush=True,
+    )
     return rate
 
 
