@@ -84,6 +84,24 @@ def test_a_layer_says_as_much_at_any_width():
     assert list(sizes.values()) == pytest.approx([sizes["base", "discriminator"]] * 4, rel=0.02)
 
 
+def test_tokens_differ_after_many_layers():
+    """Cosines of different tokens' states above twelve drawn layers; .84 when all matrices were drawn alike."""
+    torch.manual_seed(0)
+    made = Electra(configure("small", 4_000))
+    tokens, places = torch.randint(5, 4_000, (2, 128)), torch.arange(128).expand(2, -1)
+    embedded = made.embeddings(tokens, places, torch.zeros_like(tokens))
+    states = made.discriminator(embedded, see(torch.ones_like(tokens)))[0].detach()
+    states = states / states.norm(dim=1, keepdim=True)
+    cosines = states @ states.T
+    assert float(cosines[~torch.eye(128, dtype=torch.bool)].mean()) < 0.5
+
+
+def test_a_drawn_discriminator_expects_as_many_replaced_as_there_are():
+    made = Electra(configure("tiny", 4_000))
+    states = torch.randn(2, 64, 128, generator=torch.Generator().manual_seed(0))
+    assert abs(float(made.replaced(states).sigmoid().mean()) - 0.15) < 0.02
+
+
 def test_packed_equals_padded():
     """Sequences in one window give what each gives alone in a padded row."""
     torch.manual_seed(1)

@@ -6,6 +6,7 @@ positions. Both towers share the embeddings of width E with their LayerNorm; eac
 is no dropout (as in ALBERT v2): the stream does not repeat itself much, and a step is a function of its batch.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -18,7 +19,11 @@ from trainer.lowrank import LowRank, linear
 EPSILON = 1e-12  # of the LayerNorms, as BERT has it
 SPREAD, WIDTH = 0.02, 768
 """Standard deviation of initial weights (cut off at two of them) of a tower of that width. Narrower ones get as much
-more as gives their states the same size: at 128 wide, .02 leaves a token .8 % of what the others say."""
+more as gives their states the same size: at 128 wide, .02 leaves a token .8 % of what the others say. What is added to
+the states is smaller by the root of twice the layers (as in GPT-2), or a tower's tokens become alike."""
+REPLACED = 0.15
+"""Share of the tokens that a discriminator takes for replaced before it has learned anything. From one half it had to
+come down to that first, and every layer had its part in saying so of all tokens alike."""
 HEAD = 64  # width of an attention head
 
 
@@ -258,12 +263,21 @@ def spread(width: int) -> float:
     return SPREAD * max(1.0, WIDTH / width) ** 0.5
 
 
+def is_residual(name: str) -> bool:
+    """A layer's matrices whose product is added to the states."""
+    return (".attentions." in name and ".out" in name) or (".feed_forwards." in name and ".narrow" in name)
+
+
 @torch.no_grad()
 def _initialize(name: str, weight: Tensor, config: Config, generator: torch.Generator | None) -> None:
     if weight.ndim == 2:
         tower = config.generator if name.startswith("generator") else config.discriminator
         width = SPREAD if name.startswith("embeddings") else spread(tower.hidden)
+        if is_residual(name):
+            width /= (2 * tower.layers) ** 0.5
         nn.init.trunc_normal_(weight, 0.0, width, -2 * width, 2 * width, generator=generator)
+    elif name == "discriminator_out.bias":
+        weight.fill_(math.log(REPLACED / (1 - REPLACED)))
     else:
         weight.fill_(1.0 if name.endswith("norm.weight") else 0.0)
 
