@@ -129,7 +129,7 @@ class Pretrain:
     batch: int = setting(32, "windows in a batch, over all processes")
     accumulate: int = setting(1, "parts into which a process cuts its share of a batch, to save memory")
     steps: int = setting(100_000, "optimizer steps")
-    learning_rate: float = setting(5e-4, "peak learning rate")
+    learning_rate: float = setting(0.0, "peak learning rate; 0: the size's, 1e-3, 5e-4, 2e-4, 2e-4 from tiny to large")
     optimizer: str = setting("adamw", "muon: for hidden matrices, AdamW for the rest", choices=("adamw", "muon"))
     warmup: float = setting(0.06, "share of the steps in which the learning rate rises")
     cooldown: float = setting(1.0, "share of the steps in which it falls; 1: in a line after warm-up; .1: WSD")

@@ -48,6 +48,13 @@ def whole(folder, tmp_path_factory):
     return output
 
 
+@pytest.mark.parametrize(("size", "given", "rate"), [("tiny", 0.0, 1e-3), ("base", 0.0, 2e-4), ("base", 3e-4, 3e-4)])
+def test_a_size_has_its_learning_rate_unless_one_is_given(folder, size, given, rate):
+    planned = plan(folder, quick(size=size, learning_rate=given), Vocabulary())
+    assert planned.settings.learning_rate == planned.identity["settings"]["learning_rate"] == rate
+    assert f"learning rate: {rate:g} at most" in rehearse(planned)
+
+
 def test_what_a_run_leaves(whole, capsys):
     config = json.loads((whole / "config.json").read_text())
     assert config["vocabulary"] == Vocabulary.digest

@@ -29,19 +29,21 @@ HEAD = 64  # width of an attention head
 
 @dataclass(frozen=True)
 class Preset:
-    """layers and width of the discriminator, width of the embeddings, width of the generator as a share."""
+    """layers and width of the discriminator, width of the embeddings, width of the generator as a share, peak learning
+    rate (as published for ELECTRA's sizes)."""
 
     layers: int
     hidden: int
     embedding: int
     generator: float
+    rate: float
 
 
 PRESETS = {
-    "tiny": Preset(2, 128, 64, 1 / 2),  # for trials
-    "small": Preset(12, 256, 128, 1 / 4),  # ELECTRA small
-    "base": Preset(12, 768, 128, 1 / 3),  # ELECTRA base, but for the width of the embeddings (768 there)
-    "large": Preset(24, 1024, 128, 1 / 4),  # ELECTRA large (1024 there)
+    "tiny": Preset(2, 128, 64, 1 / 2, 1e-3),  # for trials
+    "small": Preset(12, 256, 128, 1 / 4, 5e-4),  # ELECTRA small
+    "base": Preset(12, 768, 128, 1 / 3, 2e-4),  # ELECTRA base, but for the width of the embeddings (768 there)
+    "large": Preset(24, 1024, 128, 1 / 4, 2e-4),  # ELECTRA large (1024 there)
 }
 
 

@@ -87,6 +87,8 @@ def plan(
     """Read the manifest and check everything that can be checked before the first step. start: folder of a model to go
     on from. parallel: tokens of translations, trained on in the share that the objectives name. Errors: UserError."""
     manifest = shards.read_manifest(tokens)
+    rate = settings.learning_rate or model.PRESETS[settings.size].rate
+    settings = dataclasses.replace(settings, learning_rate=rate)
     _check(tokens, settings, manifest, vocabulary)
     weights, (wanted, share) = _weights(settings, manifest), _objectives(settings, parallel)
     pieces = vocabulary.table()
@@ -224,6 +226,7 @@ def amounts(planned: Plan, work: float) -> list[str]:
         f"windows: {windows:,} of {s.sequence} tokens in an epoch, copies counted",
         f"steps: {s.steps:,} of {per_step:,} tokens: {amount(s.steps * per_step)} tokens, "
         f"{s.steps * s.batch / windows:.2f} epochs, {s.steps * per_step * work:.2e} operations at most",
+        f"learning rate: {s.learning_rate:g} at most",
         f"device: {choose(s.device)}",
     ]
 
