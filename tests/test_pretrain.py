@@ -18,13 +18,14 @@ from token_folder import SIZE, Vocabulary, quick, write_folder
 
 from corpus import shards
 from corpus.terminal import StepError, UserError
-from trainer import checkpoint, pretrain
+from trainer import checkpoint, loop, pretrain
 from trainer import run as runs
 from trainer.checkpoint import MODEL, OPTIMIZER
 from trainer.objectives import Pretraining
 from trainer.optimizer import Optimizer
 from trainer.plan import plan, rehearse
 from trainer.run import Run
+from trainer.world import World
 
 ROOT = Path(__file__).resolve().parents[1]
 CPU = torch.device("cpu")
@@ -419,3 +420,15 @@ def test_tokens_folder_must_be_finished(folder, tmp_path):
     shards.write_manifest(str(tmp_path), dataclasses.replace(manifest, shards=()))
     with pytest.raises(UserError, match="no training shards"):
         plan(str(tmp_path), quick(), Vocabulary())
+
+
+def test_processes_stop_after_the_same_step(monkeypatch):
+    """A signal that one of them got is heard of by all when they ask, every eighth step."""
+    world, mine, other = World(0, 2, CPU), loop.Stop(), loop.Stop()
+    other.number = signal.SIGINT
+    monkeypatch.setattr(World, "sum", lambda _, heard: heard + float(other.number > 0))
+    assert [loop._agreed(world, mine, step) for step in (7, 8, 9, 16)] == [0, signal.SIGTERM, 0, signal.SIGTERM]
+    other.number = 0
+    assert loop._agreed(world, mine, 8) == 0
+    mine.number = signal.SIGINT
+    assert loop._agreed(World(0, 1, CPU), mine, 7) == signal.SIGINT

@@ -24,6 +24,7 @@ from trainer.run import Run
 from trainer.world import World, opened
 
 AHEAD = 3  # batches that are made while the model computes
+AGREE = 8
 
 
 class Stop:
@@ -101,7 +102,7 @@ def _loop(run: Run, log: Log, last: int, stop: Stop, quiet: bool) -> int:
                 log.training()
                 bar.note = f"loss {log.latest['loss']:.3f}"
             bar.advance(1)
-            number = _agreed(run.world, stop)
+            number = _agreed(run.world, stop, state.step)
             if state.step % s.save_every == 0 or state.step == s.steps:
                 log.languages()
                 if run.plan.validation:
@@ -117,9 +118,12 @@ def _loop(run: Run, log: Log, last: int, stop: Stop, quiet: bool) -> int:
     return number
 
 
-def _agreed(world: World, stop: Stop) -> int:
-    """The signal that any process got; all of them stop after the same step."""
+def _agreed(world: World, stop: Stop, step: int) -> int:
+    """The signal that any process got; all of them stop after the same step. Several ask each other every AGREE steps,
+    since an answer is waited for, and a GPU with it."""
     if world.size == 1:
         return stop.number
+    if step % AGREE:
+        return 0
     heard = int(world.sum(torch.tensor(float(stop.number > 0), device=world.device)))
     return (stop.number or signal.SIGTERM) if heard else 0
