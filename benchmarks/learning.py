@@ -40,7 +40,7 @@ PAIRS = ("deu-eng", "ell-eng", "fra-eng", "rus-eng", "spa-eng")
 BRANCHES = ("eng_Latn", "cmn_Hans", "arb_Arab")
 SENTENCES = 12  # of train-text that make a document
 KINDS = {"rtd": ("mlm=1,rtd=50", "", 1e-3), "mlm": ("mlm=1", "depth=1", 2e-3)}
-"""Objectives, shape, and the learning rate that did best by its own loss in trials of 300 steps, of 1, 2 and 4e-3."""
+"""Objectives, shape, and the learning rate that did best by its own loss in trials of tiny (300 steps; 1, 2, 4e-3)."""
 ORDER = "mlm=1,rtd=50,order=20"
 PARTS = ("tasks", "alignment", "student", "fusion", "order", "drawn")
 
@@ -52,7 +52,8 @@ def main(arguments: list[str] | None = None) -> dict:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--size", default="tiny")
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--device", default="cpu", help="where the models are pretrained")
+    parser.add_argument("--sequence", type=int, default=128)
+    parser.add_argument("--device", default="cpu", help="where the models are pretrained and distilled")
     parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS)
     names = parser.parse_args(arguments)
     found: dict = {}
@@ -117,7 +118,8 @@ def pretrained(names, name: str, wanted: str, seed: int, *more, steps: int = 0) 
     model, steps = names.folder / name, steps or names.steps
     if (model / "checkpoints" / f"step-{steps:08d}").exists():
         return model
-    every = ["--steps", steps, "--save-every", steps, "--size", names.size, "--sequence", 128, "--batch", names.batch]
+    every = ["--steps", steps, "--save-every", steps, "--size", names.size, "--sequence", names.sequence,
+             "--batch", names.batch]  # fmt: skip
     fixed = ["--objectives", wanted, "--seed", seed, "--keep", 1, "--device", names.device]
     run(trainer, "pretrain", names.folder / "out" / "tokens", "--output", model, *every, *fixed, *more)
     return model
@@ -193,8 +195,8 @@ def student(names) -> dict:
     teacher, shape = names.folder / "rtd-0", "embedding=32,rank=24"
     out = names.folder / "student"
     if not (names.folder / "student.txt").exists():
-        flags = ["--steps", names.steps, "--size", names.size, "--shape", shape, "--sequence", 128, "--batch", 16,
-                 "--learning-rate", 1e-3]  # fmt: skip
+        flags = ["--steps", names.steps, "--size", names.size, "--shape", shape, "--sequence", names.sequence,
+                 "--batch", names.batch, "--device", names.device]  # fmt: skip
         told = run(trainer, "distill", teacher, names.folder / "out" / "tokens", "--output", out, *flags)
         (names.folder / "student.txt").write_text(told)
     print((names.folder / "student.txt").read_text())
@@ -225,8 +227,7 @@ def order(names) -> list[dict]:
 
 def order_of(names, seed: int) -> dict:
     """Share of the pairs of segments of English pages held back whose order is told."""
-    flags = ["--language-weights", "eng_Latn=1", "--learning-rate", 1e-3]
-    model = str(pretrained(names, f"order-{seed}", ORDER, seed, *flags))
+    model = str(pretrained(names, f"order-{seed}", ORDER, seed, "--language-weights", "eng_Latn=1"))
     made, config = checkpoint.open_model(model)
     settings = build(Pretrain, {**config["settings"], "device": "cpu"}, model)
     planned = plan.plan(str(names.folder / "out" / "tokens"), settings, Vocabulary.load(checkpoint.vocabulary(model)))
@@ -268,7 +269,7 @@ def fusion(names) -> dict:
     folder, base, found = names.folder, names.folder / "rtd-0", {}
     branches = []
     for k, language in enumerate(BRANCHES):
-        more = ["--start", base, "--language-weights", f"{language}=1", "--learning-rate", 1e-3]
+        more = ["--start", base, "--language-weights", f"{language}=1"]
         branches.append(
             pretrained(names, f"branch-{language}", KINDS["rtd"][0], 100 + k, *more, steps=names.steps // 5)
         )

@@ -12,7 +12,7 @@ from trainer import metrics
 def test_a_tiny_model_learns(shared, tmp_path, monkeypatch):
     """The generator gets below a blind guess, the discriminator tells replaced tokens, translations are found more
     often once the encoder was taught by pairs, topics (SIB-200) are told better than by always the commonest one."""
-    names = argparse.Namespace(folder=tmp_path, steps=120, size="tiny", batch=16, device="cpu")
+    names = argparse.Namespace(folder=tmp_path, steps=120, size="tiny", batch=16, sequence=128, device="cpu")
     learning.corpus(tmp_path, web=False)
     model = learning.pretrained(names, "rtd-0", "mlm=1,rtd=50", 0, "--learning-rate", 1e-3)
     found = learning.validation(model)
