@@ -110,3 +110,14 @@ def test_noise_is_exponential_and_a_function_of_the_seed():
     assert abs(float((-found.log()).mean()) - 0.5772) < 0.02  # Gumbel's
     assert abs(float(found.log().std()) - math.pi / math.sqrt(6)) < 0.02
     assert abs(float(torch.corrcoef(found)[0, 1])) < 0.02
+
+
+@pytest.mark.parametrize(("kind", "off"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
+def test_products_are_added_up_in_fp32(kind, off):
+    """Whatever is multiplied."""
+    torch.manual_seed(0)
+    total, one, two = torch.randn(5, 9), torch.randn(5, 6).to(kind), torch.randn(6, 9).to(kind)
+    expected = total.double() + one.double() @ two.double()
+    filling.add_product(total, one, two)
+    assert total.dtype is torch.float32
+    assert torch.allclose(total.double(), expected, rtol=off, atol=off)

@@ -1,6 +1,8 @@
 """A run learns; stopped and gone on with it ends with the same bytes; so with any number of processes."""
 
+import collections
 import dataclasses
+import itertools
 import json
 import os
 import shutil
@@ -9,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -432,3 +435,25 @@ def test_processes_stop_after_the_same_step(monkeypatch):
     assert loop._agreed(world, mine, 8) == 0
     mine.number = signal.SIGINT
     assert loop._agreed(World(0, 1, CPU), mine, 7) == signal.SIGINT
+
+
+def test_one_step_waits_while_another_is_computed(monkeypatch):
+    """Behind the third step the first two are over; the GPU's events are stood in for."""
+    waited, numbers = [], itertools.count()
+
+    class Event:
+        def __init__(self, blocking):
+            assert blocking  # so that the threads that make batches have the core
+            self.number = None
+
+        def record(self):
+            self.number = next(numbers)
+
+        def synchronize(self):
+            waited.append(self.number)
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    run = SimpleNamespace(world=World(0, 1, torch.device("cuda")), behind=collections.deque())
+    for _ in range(3):
+        Run._pace(run)
+    assert waited == [0, 1]
