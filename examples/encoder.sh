@@ -16,7 +16,7 @@ step python -m pipeline run "$CRAWL" --output "$OUT/corpus"
 step python -m tokenizer train "$OUT/corpus" --size 4096
 step python -m pipeline tokenize "$OUT/corpus"
 step python -m trainer pretrain "$OUT/corpus/tokens" --output "$OUT/model" --size tiny --sequence 128 --batch 16 \
-    --steps "${STEPS:-300}" --learning-rate 1e-3
+    --steps "${STEPS:-300}"
 step python -m trainer report "$OUT/model"
 step python -m trainer finetune "$OUT/model" --train "$TRAIN" --dev "$DEV" --output "$OUT/topics" \
     --epochs 20 --examples 8 --length 64 --tuning-rate 1e-3

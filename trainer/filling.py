@@ -114,18 +114,19 @@ class _Fill(torch.autograd.Function):
         quick = rows.is_cuda and len(rows) > 0
         for start in range(0, len(rows), step):
             now = slice(start, start + step)
-            few = (rows[now], targets[now], noise[now], weight[now], wide[now])
+            few = (rows[now], wide[now], targets[now], noise[now], weight[now])
             real = len(few[0])
             if quick and real < step and start:
                 few = tuple(functional.pad(t, (0, 0) * (t.ndim - 1) + (0, step - real)) for t in few)
+            states, both, target, seed, share = few
             chunk = _fused() if quick and len(rows) >= step else _chunk
-            loss, sampled, hit, delta = chunk(few[0], table, bias, few[1], few[2], own, allowed, few[3])
+            loss, sampled, hit, delta = chunk(states, table, bias, target, seed, own, allowed, share)
             losses.append(loss[:real])
             samples.append(sampled[:real])
             hits.append(hit[:real])
             if wanted:
                 of_rows[now] = (delta @ table)[:real]
-                add_product(of_both, delta.T, few[4])
+                add_product(of_both, delta.T, both)
         if wanted:
             of_rows.addcmul_(table[targets], weight[:, None], value=-1)
             of_both.index_add_(0, targets, wide * -weight[:, None])

@@ -265,7 +265,7 @@ def spread(width: int) -> float:
     return SPREAD * max(1.0, WIDTH / width) ** 0.5
 
 
-def is_residual(name: str) -> bool:
+def _is_residual(name: str) -> bool:
     """A layer's matrices whose product is added to the states."""
     return (".attentions." in name and ".out" in name) or (".feed_forwards." in name and ".narrow" in name)
 
@@ -275,7 +275,7 @@ def _initialize(name: str, weight: Tensor, config: Config, generator: torch.Gene
     if weight.ndim == 2:
         tower = config.generator if name.startswith("generator") else config.discriminator
         width = SPREAD if name.startswith("embeddings") else spread(tower.hidden)
-        if is_residual(name):
+        if _is_residual(name):
             width /= (2 * tower.layers) ** 0.5
         nn.init.trunc_normal_(weight, 0.0, width, -2 * width, 2 * width, generator=generator)
     elif name == "discriminator_out.bias":

@@ -22,7 +22,7 @@ from trainer.stream import Windows, key
 from trainer.world import World
 
 VALIDATION = 256  # windows of a validation, shared out evenly among the languages
-HOPELESS = 100  # steps in a row without a finite gradient end the run
+HOPELESS = 100  # steps in a row without a finite gradient, when the log or a checkpoint asks, end the run
 TALLIES = ("tally", "since")
 BESIDE = "beside."
 """Before the names of weights that are trained, but no part of the model."""

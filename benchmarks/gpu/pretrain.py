@@ -155,13 +155,13 @@ def timed(name: str, planned, device: torch.device, prediction: str, call: Calla
     begun = time.perf_counter()
     call(min(WARM, steps))
     warm = time.perf_counter() - begun
-    stretches = sorted((call(steps) for _ in range(STRETCHES)), key=lambda s: s[0] / s[1])
-    slowest, rate, fastest = (tokens / seconds for tokens, seconds, _ in stretches)
-    loss, peak = statistics.fmean(s[2] for s in stretches), cost.peak(device)
+    tokens, seconds, losses = zip(*(call(steps) for _ in range(STRETCHES)), strict=True)
+    rates = [count / long for count, long in zip(tokens, seconds, strict=True)]
+    rate, loss, peak = statistics.median(rates), statistics.fmean(losses), cost.peak(device)
     work = cost.operations(planned.config, attended(planned), 0.15)
     share = f"{rate * work / peak:.1%}" if peak else "-"
     held = cost.memory(device) / 1e9
-    spread = (fastest - slowest) / rate
+    spread = (max(rates) - min(rates)) / rate
     print(
         f"{name:26} {rate:>10,.0f} {spread:>6.1%} {share:>6} {held:>8.2f} {loss:>8.3f} {warm:>7.1f}  {prediction}",
         flush=True,
