@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import functional
 
 from trainer import model
 from trainer.attention import see
@@ -100,6 +101,42 @@ def test_a_drawn_discriminator_expects_as_many_replaced_as_there_are():
     made = Electra(configure("tiny", 4_000))
     states = torch.randn(2, 64, 128, generator=torch.Generator().manual_seed(0))
     assert abs(float(made.replaced(states).detach().sigmoid().mean()) - 0.15) < 0.02
+
+
+def test_cohesion_is_the_mean_of_the_most_similar():
+    states, places = torch.randn(300, 16), (3, 20, 170)  # a segment of 16 tokens and one of 149
+    one, two = states[4:20], states[21:170]
+    ends = [one[: model.ENDS], one[-model.ENDS :], two[: model.ENDS], two[-model.ENDS :]]
+    middle = torch.cat(ends).mean(0)
+    ends = [functional.normalize(e - middle, dim=1) for e in ends]
+    expected = []
+    for a, b in ((0, 2), (0, 3), (1, 2), (1, 3)):
+        cosines = ends[a] @ ends[b].T
+        expected.append(torch.cat([cosines.max(1).values, cosines.max(0).values]).mean())
+    expected = torch.stack(expected)
+    expected = (expected - expected.mean()) / (expected.var(correction=0) + 1e-6).sqrt() * model.GAIN
+    found = model.cohesion(states, *(torch.tensor([p, 0]) for p in places[:2]), torch.tensor([places[2], 0]))
+    assert torch.allclose(found[0], expected, atol=1e-4)
+    assert not found[1].any()  # a place that is none has no segments
+
+
+def test_segments_that_meet_are_alike():
+    """Start and end of a text of which each token is like the one before it: swapped, the outer ends are alike."""
+    text = torch.randn(200, 32).cumsum(0)
+    for states, swapped in ((text, False), (text.roll(100, 0), True)):
+        padded = torch.cat([torch.zeros(1, 32), states[:100], torch.zeros(1, 32), states[100:], torch.zeros(1, 32)])
+        alike = model.cohesion(padded, torch.tensor([0]), torch.tensor([101]), torch.tensor([202]))[0]
+        assert alike.argmax() == (1 if swapped else 2)
+
+
+def test_the_order_is_open_at_first():
+    made = Electra(configure("tiny", 100))
+    assert made.order_head is not None
+    places = (torch.tensor([0, 0]), torch.tensor([50, 20]), torch.tensor([90, 30]))
+    logits = made.order_head(torch.randn(100, 128), *places)
+    assert logits.tolist() == [0.0, 0.0]
+    logits.sum().backward()
+    assert all(w.grad.any() for n, w in made.order_head.named_parameters() if n in ("out.weight", "alike.weight"))
 
 
 def test_packed_equals_padded():

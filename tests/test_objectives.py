@@ -16,7 +16,7 @@ from trainer.attention import rooms, rounded, see
 from trainer.masking import mask
 from trainer.model import Electra, configure
 from trainer.objectives import Batch, Pretraining
-from trainer.stream import Stream
+from trainer.stream import CLS, SEP, Stream
 from trainer.tally import BINS, NAMED, SUMS
 
 CPU = torch.device("cpu")
@@ -58,6 +58,15 @@ def test_order_is_bce():
     )
 
 
+def test_segments_stand_between_their_marks(batch):
+    tokens, types = batch.tokens.flatten(), batch.types.flatten()
+    assert len(batch.pairs) > 3
+    for begin, middle, end in zip(*(places.tolist() for places in batch.segments()), strict=True):
+        marks = (tokens[begin : end + 1] == SEP).nonzero().flatten() + begin
+        assert (tokens[begin], marks.tolist()) == (CLS, [middle, end])
+        assert types[begin : end + 1].tolist() == [0] * (middle + 1 - begin) + [1] * (end - middle)
+
+
 def test_loss_is_the_weighted_sum_of_the_plain_formulas(batch, learner):
     """The whole objective, written out without chunks and gathers."""
     made = learner.model
@@ -72,7 +81,7 @@ def test_loss_is_the_weighted_sum_of_the_plain_formulas(batch, learner):
     states = made.discriminator(made.embeddings(corrupted, batch.positions, batch.types), visible)
     real = batch.sequences > 0
     labels = (corrupted != batch.tokens).float()
-    swap = made.order_head(states.flatten(0, 1)[batch.pairs])
+    swap = made.order_head(states.flatten(0, 1), *batch.segments())
     parts = [
         functional.cross_entropy(logits, targets),
         functional.binary_cross_entropy_with_logits(made.replaced(states)[real], labels[real]),

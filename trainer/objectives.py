@@ -83,6 +83,13 @@ class Batch:
         """The window of each flat place, of one that is none the first."""
         return places.clamp(min=0) // self.tokens.shape[1]
 
+    def segments(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Places (P,) of the [CLS] and of both [SEP]s of the sequences with two segments."""
+        begin, window = self.pairs.clamp(min=0), self.window(self.pairs)
+        own = self.sequences[window] == self.sequences.flatten()[begin][:, None]
+        first = (own & (self.types[window] == 0)).sum(1)
+        return begin, begin + first - 1, begin + own.sum(1) - 1
+
     def counts(self) -> Tensor:
         """(5,) float64, see COUNTS: places that the losses are means over, each with its language's weight."""
         weight = self.weight.double()
@@ -235,7 +242,7 @@ class Pretraining(nn.Module):
     def _order(self, states: Tensor, batch: Batch) -> Part:
         if self.model.order_head is None:
             return _none(states)
-        logits = self.model.order_head(states.index_select(0, batch.pairs.clamp(min=0)))
+        logits = self.model.order_head(states, *batch.segments())
         return Part.of(order(logits, batch.swapped), (logits > 0) == (batch.swapped > 0), batch, batch.pairs)
 
     def _contrast(self, states: Tensor, batch: Batch) -> Part:
