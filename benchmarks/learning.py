@@ -245,7 +245,8 @@ def order_of(names, seed: int) -> dict:
     planned = plan.plan(str(names.folder / "order" / "tokens"), settings, Vocabulary.load(checkpoint.vocabulary(model)))
     allowed = torch.from_numpy(~planned.pieces.special)
     objective = objectives.Pretraining(made, allowed, planned.active, len(planned.languages))
-    english, drawn = planned.languages.index("eng_Latn"), torch.randn(len(allowed), 512)
+    english = planned.languages.index("eng_Latn")
+    drawn = torch.randn(len(allowed), 512, generator=torch.Generator().manual_seed(seed))
     sums, ruled = tally.empty(torch.device("cpu"), len(planned.languages)), 0
     with torch.no_grad():
         for batch in runs.held_out(planned, 1 << 30, 16, torch.device("cpu")):

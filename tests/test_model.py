@@ -118,6 +118,7 @@ def test_cohesion_is_the_mean_of_the_most_similar():
     found = model.cohesion(states, *(torch.tensor([p, 0]) for p in places[:2]), torch.tensor([places[2], 0]))
     assert torch.allclose(found[0], expected, atol=1e-4)
     assert not found[1].any()  # a place that is none has no segments
+    assert model.cohesion(states, *[torch.zeros(0, dtype=torch.long)] * 3).shape == (0, 4)
 
 
 def test_segments_that_meet_are_alike():

@@ -245,7 +245,8 @@ def cohesion(states: Tensor, begin: Tensor, middle: Tensor, end: Tensor) -> Tens
     places = torch.stack([low[:, 0, None] + steps, high[:, 1, None] - steps,
                           low[:, 2, None] + steps, high[:, 3, None] - steps], 1)  # fmt: skip
     real = (places > low[..., None]) & (places < high[..., None])  # (P, 4, ENDS)
-    ends = states.index_select(0, places.clamp(0, len(states) - 1).flatten()).float().view(*places.shape, -1)
+    ends = states.index_select(0, places.clamp(0, len(states) - 1).flatten()).float()
+    ends = ends.view(*places.shape, states.shape[1])
     count = real.sum((1, 2)).clamp(min=1)[:, None, None, None]
     ends = functional.normalize(ends - (ends * real[..., None]).sum((1, 2), keepdim=True) / count, dim=-1)
     cosines = ends[:, :2, None] @ ends[:, None, 2:].transpose(-1, -2)  # (P, 2, 2, ENDS, ENDS)
