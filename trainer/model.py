@@ -230,6 +230,11 @@ class OrderHead(nn.Module):
         self.out = nn.Linear(width, 1)
         self.alike = nn.Linear(4, 1, bias=False)
 
+    def _load_from_state_dict(self, state_dict, prefix, *rest) -> None:
+        """Models that were saved before the ends were compared have no weights for it, which is as if they were 0."""
+        state_dict.setdefault(f"{prefix}alike.weight", torch.zeros(1, 4))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
     def forward(self, states: Tensor, begin: Tensor, middle: Tensor, end: Tensor) -> Tensor:
         """states: (N, H), of all windows. begin, middle, end: (P,) places in them of the [CLS] of a sequence and of the
         [SEP] behind each of its segments. Returns logits (P,)."""
