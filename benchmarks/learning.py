@@ -246,12 +246,12 @@ def order_of(names, seed: int) -> dict:
     allowed = torch.from_numpy(~planned.pieces.special)
     objective = objectives.Pretraining(made, allowed, planned.active, len(planned.languages))
     english = planned.languages.index("eng_Latn")
-    drawn = torch.randn(len(allowed), 512, generator=torch.Generator().manual_seed(seed))
+    vectors = torch.randn(len(allowed), 512, generator=torch.Generator().manual_seed(seed))
     sums, ruled = tally.empty(torch.device("cpu"), len(planned.languages)), 0
     with torch.no_grad():
         for batch in runs.held_out(planned, 1 << 30, 16, torch.device("cpu")):
             sums += objective(batch, batch.counts(), planned.weights(names.steps))[1]
-            alike = cohesion(drawn[batch.tokens].flatten(0, 1), *batch.segments())
+            alike = cohesion(vectors[batch.tokens].flatten(0, 1), *batch.segments())
             hits = (alike[:, 0] + alike[:, 3] > 2 * alike[:, 2]) == (batch.swapped > 0)
             ruled += int(hits[(batch.pairs >= 0) & (batch.language[batch.window(batch.pairs)] == english)].sum())
     pairs, right = (int(sums[english, tally.SUMS.index(n)]) for n in ("pairs", "order_hits"))

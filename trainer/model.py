@@ -247,8 +247,8 @@ def cohesion(states: Tensor, begin: Tensor, middle: Tensor, end: Tensor) -> Tens
     deviation GAIN for each pair, all 0 where a segment is empty. Arguments as those of OrderHead."""
     steps = torch.arange(1, ENDS + 1, device=begin.device)
     low, high = torch.stack([begin, begin, middle, middle], 1), torch.stack([middle, middle, end, end], 1)
-    places = torch.stack([low[:, 0, None] + steps, high[:, 1, None] - steps,
-                          low[:, 2, None] + steps, high[:, 3, None] - steps], 1)  # fmt: skip
+    ways = ((begin, steps), (middle, -steps), (middle, steps), (end, -steps))
+    places = torch.stack([mark[:, None] + way for mark, way in ways], 1)
     real = (places > low[..., None]) & (places < high[..., None])  # (P, 4, ENDS)
     ends = states.index_select(0, places.clamp(0, len(states) - 1).flatten()).float()
     ends = ends.view(*places.shape, states.shape[1])
